@@ -1,0 +1,342 @@
+"""
+What goes into a call and what comes out.
+
+Records are frozen attrs classes: made once, compared by value, changed by
+:func:`attrs.evolve`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "content_filter"]
+InputType = Literal["query", "document"]
+Truncate = Literal["error", "end"]
+OnUnsupported = Literal["error", "warn", "prompt"]
+Rung = Literal["native", "prompted"]
+
+_DATA_URL = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)?(?:;[^,;]+)*;base64,(?P<data>.*)", re.S)
+_SIGNATURES = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+)
+
+
+def _media_type_of(data: bytes) -> str:
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    for signature, media_type in _SIGNATURES:
+        if data.startswith(signature):
+            return media_type
+    raise ValueError(
+        "These bytes are no PNG, JPEG, GIF or WebP image; name another format with media_type=."
+    )
+
+
+@attrs.frozen
+class Image:
+    """
+    A picture to look at, as bytes or as an address.
+
+    Made by :meth:`from_path`, :meth:`from_bytes`, :meth:`from_url` and :meth:`from_base64`.
+    PNG, JPEG, GIF and WebP are told apart by their first bytes.
+
+    Attributes:
+        data: The file's bytes, or None if *url* says where it is.
+        url: ``https`` address that the service fetches by itself.
+        media_type: ``"image/png"`` and so on; empty for an address.
+    """
+
+    data: bytes | None = attrs.field(repr=lambda data: f"<{len(data or b'')} bytes>")
+    url: str | None = None
+    media_type: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if (self.data is None) == (self.url is None):
+            raise ValueError("An image is either data or a url.")
+
+    @classmethod
+    def from_path(cls, path: str | PathLike[str]) -> Image:
+        """Read the file at *path*, now."""
+        return cls.from_bytes(Path(path).read_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes, media_type: str | None = None) -> Image:
+        """Take *data* as it is; *media_type* is found from its first bytes if not given."""
+        return cls(data, media_type=media_type or _media_type_of(data))
+
+    @classmethod
+    def from_base64(cls, text: str, media_type: str | None = None) -> Image:
+        """Decode base64, bare or as a ``data:`` URL."""
+        if match := _DATA_URL.fullmatch(text):
+            text, media_type = match["data"], media_type or match["media_type"]
+        try:
+            data = base64.b64decode("".join(text.split()), validate=True)
+        except binascii.Error as exc:
+            raise ValueError(f"An image is not valid base64: {exc}.") from exc
+        return cls.from_bytes(data, media_type)
+
+    @classmethod
+    def from_url(cls, url: str) -> Image:
+        """Point to *url*; a ``data:`` URL is decoded."""
+        return cls.from_base64(url) if url.startswith("data:") else cls(None, url=url)
+
+
+@attrs.frozen
+class Message:
+    """One turn of a conversation."""
+
+    role: Role = attrs.field(validator=attrs.validators.in_(("system", "user", "assistant")))
+    content: str = attrs.field(validator=attrs.validators.instance_of(str))
+    images: tuple[Image, ...] = attrs.field(default=(), converter=tuple)
+
+
+def system(content: str) -> Message:
+    """Say how the model is to behave."""
+    return Message("system", content)
+
+
+def user(content: str, *, images: Iterable[Image] = ()) -> Message:
+    """Ask."""
+    return Message("user", content, tuple(images))
+
+
+def assistant(content: str) -> Message:
+    """Say what the model answered before."""
+    return Message("assistant", content)
+
+
+@attrs.frozen
+class JSONObject:
+    """Ask for any one JSON object."""
+
+
+@attrs.frozen
+class JSONSchema:
+    """Ask for JSON that fits *schema* (JSON Schema, draft 2020-12)."""
+
+    schema: Mapping[str, Any] = attrs.field(hash=False)
+    name: str = "answer"
+    strict: bool = True
+
+
+@attrs.frozen
+class Usage:
+    """
+    Tokens that a call cost, as the service counted them.
+
+    Cached and reasoning tokens are contained in input and output tokens.
+    """
+
+    input_tokens: int
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_input_tokens + other.cached_input_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+@attrs.frozen
+class Timings:
+    """
+    Where the time of a call went, in seconds.
+
+    Attributes:
+        queued: Waiting for a free slot.
+        retrying: From the first attempt's start to the last one's: failures and waits.
+        first_chunk: From the call to the first content; for an answer in one piece, *total*.
+        total: From the call to the end of the answer.
+        attempts: How many were made.
+    """
+
+    queued: float = 0.0
+    retrying: float = 0.0
+    first_chunk: float = 0.0
+    total: float = 0.0
+    attempts: int = 1
+
+
+@attrs.frozen
+class Retry:
+    """
+    How persistent a call is. Times are in seconds.
+
+    Between attempts *n* and *n + 1* the host waits a random time up to
+    ``min(wait_max, wait_initial * 2 ** (n - 1))`` ("full jitter"), or what the service
+    asked for (``Retry-After``) and a little more. ``Retry(attempts=1)`` never tries again.
+
+    Source:
+        Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+
+    attempts: int = attrs.field(default=3, validator=attrs.validators.ge(1))
+    attempt_timeout: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
+    )
+    wait_initial: float = attrs.field(default=0.5, validator=attrs.validators.ge(0))
+    wait_max: float = attrs.field(default=20.0, validator=attrs.validators.ge(0))
+
+
+@attrs.frozen
+class CompletionRequest:
+    """
+    What a completion backend is handed: one attempt.
+
+    Attributes:
+        messages: At least one.
+        options: The provider's option class; model- and call-scoped options merged.
+        response_format: What the answer must be, for the backend to ask for natively.
+        max_output_tokens: Upper bound of the answer, in tokens.
+        attempt_timeout: Seconds that this attempt has; the host cancels it after them.
+    """
+
+    messages: tuple[Message, ...]
+    options: Any
+    response_format: JSONObject | JSONSchema | None = None
+    max_output_tokens: int | None = None
+    attempt_timeout: float | None = None
+
+
+@attrs.frozen
+class Completion:
+    """
+    An answer.
+
+    Attributes:
+        text: What the model said, without its reasoning.
+        finish_reason: ``"length"`` if the token limit cut it, ``"content_filter"`` if a filter did.
+        usage: None where the service does not say.
+        reasoning: What it thought before, where the service shows it.
+        model: The model's name as the service says it.
+        request_id: The service's identifier of the request.
+        structured: How JSON was asked for, if it was.
+        parsed: The instance, where *response_format* was a class.
+        timings: Filled in by the host.
+    """
+
+    text: str
+    finish_reason: FinishReason = "stop"
+    usage: Usage | None = None
+    reasoning: str = ""
+    model: str | None = None
+    request_id: str | None = None
+    structured: Rung | None = None
+    parsed: Any = None
+    timings: Timings = Timings()
+
+
+@attrs.frozen
+class Chunk:
+    """
+    A piece of a streamed answer.
+
+    Attributes:
+        text: May be empty.
+        reasoning: May be empty.
+        finish_reason: On the last chunk, which may have no text; None before.
+        usage: On the last chunk, where the service says it.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+
+
+@attrs.frozen
+class EmbeddingRequest:
+    """
+    What an embedding backend is handed: one attempt.
+
+    Attributes:
+        texts: At least one.
+        input_type: ``"query"`` for what is asked, ``"document"`` for what is searched.
+        dimensions: Asked for, where the model can choose; else None.
+        truncate: ``"error"``: a text that is too long is a :class:`ContextLengthError`;
+            ``"end"``: its end is cut off and its position reported.
+        options: The provider's option class.
+        attempt_timeout: Seconds that this attempt has; the host cancels it after them.
+    """
+
+    texts: tuple[str, ...]
+    input_type: InputType = "document"
+    dimensions: int | None = None
+    truncate: Truncate = "error"
+    options: Any = None
+    attempt_timeout: float | None = None
+
+
+@attrs.frozen(eq=False)
+class Embeddings:
+    """
+    Vectors for texts.
+
+    Attributes:
+        vectors: float32, shape ``(len(texts), dimensions)``; row *i* belongs to ``texts[i]``.
+        usage: None where the service does not say.
+        truncated: Positions of texts whose end was cut off, in order.
+        model: The model's name as the service says it.
+        timings: Filled in by the host.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    usage: Usage | None = None
+    truncated: tuple[int, ...] = attrs.field(default=(), converter=tuple)
+    model: str | None = None
+    timings: Timings = Timings()
+
+
+@attrs.frozen
+class Capabilities:
+    """
+    What a model can do.
+
+    Attributes:
+        json_object: Answers with a JSON object on request.
+        json_schema: Answers with JSON that fits a schema.
+        images: Looks at images.
+        reasoning: Shows what it thinks first.
+        dimensions: Embeds to as many dimensions as asked.
+        input_type: Embeds queries and documents differently.
+        max_batch: Texts in one embedding request.
+        max_batch_tokens: Tokens in one embedding request.
+        context_window: Tokens of prompt and answer together, or of one text to embed.
+        max_output_tokens: Tokens of one answer.
+    """
+
+    json_object: bool = False
+    json_schema: bool = False
+    images: bool = False
+    reasoning: bool = False
+    dimensions: bool = False
+    input_type: bool = False
+    max_batch: int | None = None
+    max_batch_tokens: int | None = None
+    context_window: int | None = None
+    max_output_tokens: int | None = None

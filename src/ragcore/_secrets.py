@@ -1,0 +1,47 @@
+"""Values that must not be shown."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+
+class Secret:
+    """
+    A value that no repr, format, log line or pickle shows.
+
+    Read it with :meth:`get`, as late as possible.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        if not isinstance(value, str):
+            raise TypeError("A secret is made from a str.")
+        self._value = value
+
+    def get(self) -> str:
+        """Return the value itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __eq__(self, other: object) -> bool:
+        return self._value == other._value if isinstance(other, Secret) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A secret can't be pickled or copied out of the process; read it again there.")
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
