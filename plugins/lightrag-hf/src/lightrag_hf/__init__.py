@@ -1,1 +1,47 @@
-"""Local Hugging Face models as the provider ``hf``."""
+"""Local Hugging Face models: ``hf:ORG/NAME`` of the hub, ``hf:FOLDER``, ``hf:FOLDER/FILE.gguf``."""
+
+from collections.abc import Iterator
+
+from lightrag_hf.options import HFEmbeddingOptions, HFLLMOptions, HFOptions
+from ragcore import Capabilities, CompletionProvider, EmbeddingProvider, Retry, hookimpl
+
+__all__ = [
+    "HFEmbeddingOptions",
+    "HFLLMOptions",
+    "HFOptions",
+    "ragcore_completion_providers",
+    "ragcore_embedding_providers",
+]
+
+# What can pass here is a hub that does not answer; a model in memory fails for good or not at all.
+_RETRY = Retry(attempts=2, wait_initial=1.0, wait_max=5.0)
+
+
+@hookimpl
+def ragcore_completion_providers() -> Iterator[CompletionProvider]:
+    """Offer causal language models."""
+    yield CompletionProvider(
+        name="hf",
+        connection=HFOptions,
+        options=HFLLMOptions,
+        connect="lightrag_hf._connect:connect",
+        backend="lightrag_hf._completion:open_completion",
+        retry=_RETRY,
+        tokenizer="lightrag_hf._tokenizer:open_tokenizer",
+    )
+
+
+@hookimpl
+def ragcore_embedding_providers() -> Iterator[EmbeddingProvider]:
+    """Offer encoders, and decoders that were trained to embed."""
+    yield EmbeddingProvider(
+        name="hf",
+        connection=HFOptions,
+        options=HFEmbeddingOptions,
+        connect="lightrag_hf._connect:connect",
+        backend="lightrag_hf._embedding:open_embedding",
+        capabilities=Capabilities(input_type=True),
+        retry=_RETRY,
+        tokenizer="lightrag_hf._tokenizer:open_tokenizer",
+        describe="lightrag_hf._describe:describe",
+    )
