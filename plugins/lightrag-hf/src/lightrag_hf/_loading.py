@@ -1,0 +1,227 @@
+"""
+One copy of a model in a process: loaded once, shared by all who ask, freed when nobody does.
+
+A load has a thread of its own, so it goes on when the call that began it gives up, and
+:func:`asyncio.run` does not wait for it. At exit what runs is stopped and joined: a daemon
+thread that is inside torch when the interpreter ends aborts the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import functools
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Generic, TypeVar
+
+from lightrag_hf._connect import Hub
+from lightrag_hf.options import HFModelOptions
+
+_log = logging.getLogger("lightrag_hf")
+
+_T = TypeVar("_T")
+
+_EXIT_PATIENCE = 30.0
+
+
+@asynccontextmanager
+async def shared(
+    key: Hashable, load: Callable[[], _T], close: Callable[[_T], None], keep_alive: float
+) -> AsyncIterator[_T]:
+    """
+    Lend what *load* returns, to all who ask for *key* in this process.
+
+    May be used from several threads and event loops at once.
+
+    Args:
+        key: See :func:`model_key`.
+        load: Blocking; called in a thread of its own, once, unless it fails.
+        close: Blocking; called in some thread when *keep_alive* has run out, or at exit.
+        keep_alive: Seconds from the last user's leaving to *close*; negative: until exit.
+
+    Raises:
+        Exception: Whatever *load* raised; the next to ask tries again.
+    """
+    shelf = _shelf()
+    entry = shelf.take(key, load, close)
+    try:
+        yield await asyncio.wrap_future(entry.loaded)
+    finally:
+        shelf.put_back(entry, keep_alive)
+
+
+def model_key(task: str, hub: Hub, model_name: str, options: HFModelOptions) -> Hashable:
+    """Return what users of one loaded model have in common."""
+    chosen = tuple(
+        (field.name, repr(getattr(options, field.name)))
+        for field in options.fields()
+        if field.scope == "model" and field.name != "keep_alive"
+    )
+    return task, hub, model_name, chosen
+
+
+class LoadingStoppedError(RuntimeError):
+    """The interpreter exits while a model loads."""
+
+
+def stop_if_exiting() -> None:
+    """Raise :class:`LoadingStoppedError` at exit; long loads ask now and then."""
+    if _shelf().is_closing.is_set():
+        raise LoadingStoppedError
+
+
+@contextmanager
+def announced(model_name: str) -> Iterator[None]:
+    """Log when the loading of *model_name* begins and ends."""
+    began = time.monotonic()
+    _log.info("Loading %s", model_name)
+    yield
+    _log.info("Loaded %s in %.1f s", model_name, time.monotonic() - began)
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """
+    Let transformers build a model, one at a time, and show its progress.
+
+    It sets torch's default dtype for the whole process meanwhile.
+    """
+    from transformers.utils.logging import set_tqdm_hook
+
+    from lightrag_hf._progress import Progress
+
+    with _shelf().building:
+        previous = set_tqdm_hook(lambda _, args, kwargs: Progress(*args, **kwargs))
+        try:
+            yield
+        finally:
+            set_tqdm_hook(previous)
+
+
+class _Entry(Generic[_T]):
+    """Something loaded, loading, or waiting to be freed; guarded by the shelf's lock."""
+
+    def __init__(self, key: Hashable, close: Callable[[_T], None]) -> None:
+        self.key = key
+        self.close = close
+        self.loaded: Future[_T] = Future()
+        # Running futures can't be cancelled: a caller that gives up must not cancel the load.
+        self.loaded.set_running_or_notify_cancel()
+        self.users = 0
+        self.keep_alive = 0.0
+        self.timer: threading.Timer | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        return self.users == 0 and self.loaded.done()
+
+
+class _Shelf:
+    """Everything that is loaded in this process."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin empty: in a forked child the threads are gone and locks may be held for ever."""
+        self._lock = threading.RLock()
+        self._entries: dict[Hashable, _Entry[Any]] = {}
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        self.is_closing = threading.Event()
+        self.building = threading.Lock()
+
+    def take(
+        self, key: Hashable, load: Callable[[], _T], close: Callable[[_T], None]
+    ) -> _Entry[_T]:
+        with self._lock:
+            entry = self._entries.get(key) or self._begin(key, load, close)
+            entry.users += 1
+            self._stop_timer(entry)
+        return entry
+
+    def put_back(self, entry: _Entry[Any], keep_alive: float) -> None:
+        with self._lock:
+            entry.users -= 1
+            entry.keep_alive = keep_alive
+            self._start_timer(entry)
+
+    def close(self) -> None:
+        """Stop what loads, free what is loaded, and join the threads that did."""
+        self.is_closing.set()
+        with self._lock:
+            for entry in self._entries.values():
+                self._stop_timer(entry)
+            threads = list(self._threads)
+        _join(threads, _EXIT_PATIENCE)
+        for entry in list(self._entries.values()):
+            if entry.loaded.done():
+                self._free(entry)
+
+    def _begin(
+        self, key: Hashable, load: Callable[[], _T], close: Callable[[_T], None]
+    ) -> _Entry[_T]:
+        entry = self._entries[key] = _Entry(key, close)
+        self._start(
+            threading.Thread(target=self._load, args=(entry, load), name="lightrag-hf-load")
+        )
+        return entry
+
+    def _load(self, entry: _Entry[_T], load: Callable[[], _T]) -> None:
+        try:
+            loaded = load()
+        except BaseException as exc:  # noqa: BLE001  # raised again in all who wait
+            with self._lock:
+                del self._entries[entry.key]
+            entry.loaded.set_exception(exc)
+            return
+        with self._lock:
+            entry.loaded.set_result(loaded)
+            self._start_timer(entry)
+
+    def _start_timer(self, entry: _Entry[Any]) -> None:
+        self._stop_timer(entry)
+        if entry.is_idle and entry.keep_alive >= 0 and not self.is_closing.is_set():
+            entry.timer = threading.Timer(entry.keep_alive, self._free_if_idle, (entry,))
+            self._start(entry.timer)
+
+    def _stop_timer(self, entry: _Entry[Any]) -> None:
+        if entry.timer is not None:
+            entry.timer.cancel()
+            entry.timer = None
+
+    def _free_if_idle(self, entry: _Entry[Any]) -> None:
+        with self._lock:
+            if not entry.is_idle or self._entries.get(entry.key) is not entry:
+                return
+            del self._entries[entry.key]
+        self._free(entry)
+
+    def _free(self, entry: _Entry[Any]) -> None:
+        if entry.loaded.exception() is None:
+            entry.close(entry.loaded.result())
+
+    def _start(self, thread: threading.Thread) -> None:
+        thread.daemon = True
+        self._threads.add(thread)
+        thread.start()
+
+
+def _join(threads: list[threading.Thread], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+@functools.cache
+def _shelf() -> _Shelf:
+    shelf = _Shelf()
+    atexit.register(shelf.close)
+    os.register_at_fork(after_in_child=shelf.forget)
+    return shelf
