@@ -6,6 +6,10 @@ installed provider. :mod:`ragcore.hookspecs` is the page for authors of plugins,
 :mod:`ragcore.lightrag` hands models to LightRAG.
 """
 
+from ragcore._connect import completion, embedding, providers
+from ragcore._embedding import EmbeddingModel
+from ragcore._model import CompletionModel, CompletionStream
+from ragcore._plugins import BrokenPlugin, Installed, ProviderInfo
 from ragcore._records import (
     Capabilities,
     Chunk,
@@ -62,21 +66,26 @@ from ragcore.options import BindingOptions, option
 __all__ = [
     "AuthenticationError",
     "BindingOptions",
+    "BrokenPlugin",
     "Capabilities",
     "Chunk",
     "Completion",
     "CompletionBackend",
+    "CompletionModel",
     "CompletionProvider",
     "CompletionRequest",
+    "CompletionStream",
     "ContentFilterError",
     "ContextLengthError",
     "EmbeddingBackend",
     "EmbeddingIdentityError",
+    "EmbeddingModel",
     "EmbeddingProvider",
     "EmbeddingRequest",
     "Embeddings",
     "EmptyResponseError",
     "Image",
+    "Installed",
     "InterruptedStreamError",
     "InvalidRequestError",
     "JSONObject",
@@ -87,6 +96,7 @@ __all__ = [
     "PermissionDeniedError",
     "PluginError",
     "ProviderError",
+    "ProviderInfo",
     "QuotaExceededError",
     "RagcoreError",
     "RateLimitError",
@@ -103,8 +113,11 @@ __all__ = [
     "UnsupportedError",
     "Usage",
     "assistant",
+    "completion",
+    "embedding",
     "hookimpl",
     "option",
+    "providers",
     "system",
     "user",
 ]

@@ -25,7 +25,7 @@ if typing.TYPE_CHECKING:
 Hook = Callable[[Any, Any], Any]
 
 
-class Unconvertible(ValueError):
+class Unconvertible(ValueError):  # noqa: N818  # it completes a sentence
     """Says what was wanted: ``a number``, ``one of 'low', 'high'``."""
 
 

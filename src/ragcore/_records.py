@@ -28,7 +28,9 @@ Truncate = Literal["error", "end"]
 OnUnsupported = Literal["error", "warn", "prompt"]
 Rung = Literal["native", "prompted"]
 
-_DATA_URL = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)?(?:;[^,;]+)*;base64,(?P<data>.*)", re.S)
+_DATA_URL = re.compile(
+    r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)?(?:;[^,;]+)*;base64,(?P<data>.*)", re.DOTALL
+)
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -97,13 +99,17 @@ class Image:
         return cls.from_base64(url) if url.startswith("data:") else cls(None, url=url)
 
 
+def _images(images: Iterable[Image]) -> tuple[Image, ...]:
+    return tuple(images)
+
+
 @attrs.frozen
 class Message:
     """One turn of a conversation."""
 
     role: Role = attrs.field(validator=attrs.validators.in_(("system", "user", "assistant")))
     content: str = attrs.field(validator=attrs.validators.instance_of(str))
-    images: tuple[Image, ...] = attrs.field(default=(), converter=tuple)
+    images: tuple[Image, ...] = attrs.field(default=(), converter=_images)
 
 
 def system(content: str) -> Message:
@@ -248,7 +254,7 @@ class Completion:
     request_id: str | None = None
     structured: Rung | None = None
     parsed: Any = None
-    timings: Timings = Timings()
+    timings: Timings = attrs.field(factory=Timings)
 
 
 @attrs.frozen
@@ -292,6 +298,10 @@ class EmbeddingRequest:
     attempt_timeout: float | None = None
 
 
+def _positions(positions: Iterable[int]) -> tuple[int, ...]:
+    return tuple(positions)
+
+
 @attrs.frozen(eq=False)
 class Embeddings:
     """
@@ -307,9 +317,9 @@ class Embeddings:
 
     vectors: npt.NDArray[np.float32]
     usage: Usage | None = None
-    truncated: tuple[int, ...] = attrs.field(default=(), converter=tuple)
+    truncated: tuple[int, ...] = attrs.field(default=(), converter=_positions)
     model: str | None = None
-    timings: Timings = Timings()
+    timings: Timings = attrs.field(factory=Timings)
 
 
 @attrs.frozen

@@ -38,7 +38,9 @@ class Secret:
         return hash((Secret, self._value))
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("A secret can't be pickled or copied out of the process; read it again there.")
+        raise TypeError(
+            "A secret can't be pickled or copied out of the process; read it again there."
+        )
 
     def __copy__(self) -> Secret:
         return self

@@ -36,6 +36,7 @@ which is the ``__cause__``, does not travel along. None is a subclass of the bui
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict, Unpack
 
 
 class RagcoreError(Exception):
@@ -69,6 +70,17 @@ class UnsupportedError(RagcoreError):
 
 class EmbeddingIdentityError(RagcoreError):
     """This index was made by another embedding: its vectors can't be compared with these."""
+
+
+class ErrorContext(TypedDict, total=False):
+    """What any :class:`ProviderError` can carry; described there."""
+
+    provider: str | None
+    model: str | None
+    status: int | None
+    request_id: str | None
+    retry_after: float | None
+    attempts: int | None
 
 
 class ProviderError(RagcoreError):
@@ -159,26 +171,9 @@ class InvalidRequestError(ProviderError):
     """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        positions: Sequence[int] = (),
-        provider: str | None = None,
-        model: str | None = None,
-        status: int | None = None,
-        request_id: str | None = None,
-        retry_after: float | None = None,
-        attempts: int | None = None,
+        self, message: str, *, positions: Sequence[int] = (), **context: Unpack[ErrorContext]
     ) -> None:
-        super().__init__(
-            message,
-            provider=provider,
-            model=model,
-            status=status,
-            request_id=request_id,
-            retry_after=retry_after,
-            attempts=attempts,
-        )
+        super().__init__(message, **context)
         self.positions = tuple(positions)
 
     def _context(self) -> list[str]:
@@ -212,27 +207,8 @@ class InterruptedStreamError(ProviderError):
         text: What had come until then.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        text: str = "",
-        provider: str | None = None,
-        model: str | None = None,
-        status: int | None = None,
-        request_id: str | None = None,
-        retry_after: float | None = None,
-        attempts: int | None = None,
-    ) -> None:
-        super().__init__(
-            message,
-            provider=provider,
-            model=model,
-            status=status,
-            request_id=request_id,
-            retry_after=retry_after,
-            attempts=attempts,
-        )
+    def __init__(self, message: str, *, text: str = "", **context: Unpack[ErrorContext]) -> None:
+        super().__init__(message, **context)
         self.text = text
 
 

@@ -141,22 +141,28 @@ def ragcore_options() -> Iterable[type[BindingOptions]]:
     raise AssertionError("a specification is not called")
 
 
-def _code(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _code(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is None:
         return
     module, colon, name = value.partition(":") if isinstance(value, str) else ("", "", "")
     if not (module and colon and name):
-        raise ValueError(f"{attribute.name}={value!r} is not of the form 'package.module:attribute'.")
+        raise ValueError(
+            f"{attribute.name}={value!r} is not of the form 'package.module:attribute'."
+        )
 
 
-def _name(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
+def _name(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     if not value or ":" in value or value != value.strip().lower():
-        raise ValueError(f"{attribute.name}={value!r} is not a provider name: lower case, no colon.")
+        raise ValueError(
+            f"{attribute.name}={value!r} is not a provider name: lower case, no colon."
+        )
 
 
-def _options(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not (isinstance(value, type) and issubclass(value, BindingOptions) and value._binding_name):
-        raise ValueError(f"{attribute.name}={value!r} is not a BindingOptions class with a binding.")
+def _options(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not (isinstance(value, type) and issubclass(value, BindingOptions) and value.binding()):
+        raise ValueError(
+            f"{attribute.name}={value!r} is not a BindingOptions class with a binding."
+        )
 
 
 _required_code = attrs.validators.and_(attrs.validators.instance_of(str), _code)
@@ -274,7 +280,7 @@ class Tokenizer(Protocol):
         ...
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Return the text that *tokens* stand for; of a slice of an encoding, a piece of the text."""
+        """Return the text of *tokens*; of a slice of an encoding, a literal piece of the text."""
         ...
 
 

@@ -20,8 +20,8 @@ import difflib
 import functools
 import os
 import typing
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, dataclass_transform
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, ClassVar, Literal, cast, dataclass_transform
 
 import attrs
 
@@ -137,9 +137,14 @@ class BindingOptions:
         self.__attrs_init__(**checked)  # type: ignore[attr-defined]  # written by attrs
 
     @classmethod
+    def binding(cls) -> str:
+        """Return the name of the group, which begins its variables; empty for a mixin."""
+        return cls._binding_name
+
+    @classmethod
     def fields(cls) -> tuple[OptionField, ...]:
         """Return what is declared, inherited fields first."""
-        return _fields(cls)
+        return _fields(cast("Hashable", cls))
 
     def asdict(self) -> dict[str, Any]:
         """Return what is set: every option that is not None."""
@@ -151,7 +156,7 @@ class BindingOptions:
 
 
 @functools.cache
-def _fields(cls: type[BindingOptions]) -> tuple[OptionField, ...]:
+def _fields(cls: Any) -> tuple[OptionField, ...]:
     hints = typing.get_type_hints(cls)
     return tuple(
         _field(cls._binding_name, attribute, hints[attribute.name])
@@ -257,7 +262,9 @@ def _unknown(
         if name in known:
             continue
         close = difflib.get_close_matches(name, offered, n=1)
-        cure = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(offered))}"
+        cure = (
+            f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(offered))}"
+        )
         problems.append(f"{name}: unknown option; {cure}")
     return problems
 

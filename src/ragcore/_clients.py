@@ -1,0 +1,68 @@
+"""One client per process, event loop and connection, shared by all models of that account."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import attrs
+
+from ragcore._owner import Owner
+from ragcore.options import BindingOptions
+
+Connect = Callable[[Any], AbstractAsyncContextManager[Any]]
+
+
+@attrs.define(eq=False)
+class _Shared:
+    connect: Connect
+    connection: BindingOptions
+    owner: Owner[Any]
+    users: int = 0
+
+    def serves(self, connect: Connect, connection: BindingOptions) -> bool:
+        # Compared, not hashed: options may hold dicts.
+        return (
+            self.connect is connect and self.connection == connection and not self.owner.has_ended
+        )
+
+
+# By loop: another loop's client is of no use, nor is that of a parent process, whose loops
+# never run here. Entries leave with their last user, or when their loop is found closed.
+_open: dict[asyncio.AbstractEventLoop, list[_Shared]] = {}
+
+
+@asynccontextmanager
+async def shared_client(connect: Connect, connection: BindingOptions) -> AsyncIterator[Any]:
+    """Hold the client of *connection*; it is opened for its first user and closed by its last."""
+    shared = _entry(connect, connection)
+    shared.users += 1
+    try:
+        yield await shared.owner.value()
+    finally:
+        shared.users -= 1
+        if not shared.users:
+            _forget(shared)
+            await shared.owner.release()
+
+
+def _entry(connect: Connect, connection: BindingOptions) -> _Shared:
+    for loop in [loop for loop in _open if loop.is_closed()]:
+        del _open[loop]
+    entries = _open.setdefault(asyncio.get_running_loop(), [])
+    for entry in entries:
+        if entry.serves(connect, connection):
+            return entry
+    entries.append(_Shared(connect, connection, Owner(connect(connection))))
+    return entries[-1]
+
+
+def _forget(shared: _Shared) -> None:
+    loop = asyncio.get_running_loop()
+    entries = _open.get(loop, [])
+    if shared in entries:
+        entries.remove(shared)
+    if not entries:
+        _open.pop(loop, None)

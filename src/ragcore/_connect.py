@@ -1,0 +1,137 @@
+"""``"acme:large"`` -> a ready model: the few lines that join the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from ragcore._clients import shared_client
+from ragcore._code import code_in_thread
+from ragcore._embedding import EmbeddingModel
+from ragcore._host_options import HostEmbeddingOptions, HostOptions
+from ragcore._model import CompletionModel, Identity
+from ragcore._plugins import Installed, registry
+from ragcore.errors import OptionsError
+from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
+from ragcore.options import BindingOptions, read
+
+ProviderT = TypeVar("ProviderT", CompletionProvider, EmbeddingProvider)
+
+
+@asynccontextmanager
+async def completion(reference: str, **options: Any) -> AsyncIterator[CompletionModel]:
+    """
+    Open a model that completes.
+
+    Args:
+        reference: ``"provider:model"``.
+        options: Of the provider (where and who, and how to complete) and of the host:
+            ``timeout`` (seconds), ``retry``, ``on_unsupported``. What is not given is read from
+            the environment.
+
+    Raises:
+        UnknownProviderError: Nothing installed goes by that name.
+        PluginError: The plugin is broken.
+        OptionsError: Options are missing, unknown or invalid; all problems at once.
+    """
+    opening = await asyncio.to_thread(resolve_completion, reference, options)
+    async with opening.backend() as backend:
+        yield CompletionModel(backend, opening.identity())
+
+
+@asynccontextmanager
+async def embedding(reference: str, **options: Any) -> AsyncIterator[EmbeddingModel]:
+    """
+    Open a model that embeds.
+
+    Args:
+        reference: ``"provider:model"``.
+        options: Of the provider (where and who, and how to embed) and of the host: ``timeout``
+            (seconds), ``retry``, ``on_unsupported``, ``batch_size``, ``max_concurrency``,
+            ``dimensions``. What is not given is read from the environment.
+
+    Raises:
+        UnknownProviderError: Nothing installed goes by that name.
+        PluginError: The plugin is broken.
+        OptionsError: Options are missing, unknown or invalid; all problems at once.
+    """
+    opening = await asyncio.to_thread(resolve_embedding, reference, options)
+    async with opening.backend() as backend:
+        yield EmbeddingModel(backend, opening.identity(), opening.host)
+
+
+def providers() -> Installed:
+    """Say what is installed, what it can do, what is broken and why; imports no SDK."""
+    return registry().installed()
+
+
+@attrs.frozen
+class Opening(Generic[ProviderT]):
+    """All that opening a model needs; nothing is open yet."""
+
+    provider: ProviderT
+    distribution: str
+    model_name: str
+    connection: BindingOptions
+    options: BindingOptions
+    host: Any
+
+    def identity(self) -> Identity:
+        """Say whose model it is."""
+        return Identity(
+            provider=self.provider.name,
+            model=self.model_name,
+            distribution=self.distribution,
+            capabilities=self.provider.capabilities_of(self.model_name),
+            options=self.options,
+            host=self.host,
+            retry=self.host.retry or self.provider.retry,
+        )
+
+    @asynccontextmanager
+    async def backend(self) -> AsyncIterator[Any]:
+        """Hold the plugin's backend, and the client it uses."""
+        connect = await code_in_thread(self.provider.connect, self.distribution)
+        make = await code_in_thread(self.provider.backend, self.distribution)
+        async with (
+            shared_client(connect, self.connection) as client,
+            _entered(make(client, self.model_name, self.options)) as backend,
+        ):
+            yield backend
+
+
+def _entered(backend: Any) -> AbstractAsyncContextManager[Any]:
+    return backend if hasattr(type(backend), "__aenter__") else nullcontext(backend)
+
+
+def resolve_completion(reference: str, options: dict[str, Any]) -> Opening[CompletionProvider]:
+    """Find who completes *reference*, and read its options; blocks on the first use."""
+    name, model_name = _split(reference)
+    return _opening(registry().completion_provider(name), model_name, HostOptions, options)
+
+
+def resolve_embedding(reference: str, options: dict[str, Any]) -> Opening[EmbeddingProvider]:
+    """Find who embeds *reference*, and read its options; blocks on the first use."""
+    name, model_name = _split(reference)
+    return _opening(registry().embedding_provider(name), model_name, HostEmbeddingOptions, options)
+
+
+def _split(reference: str) -> tuple[str, str]:
+    name, colon, model_name = reference.partition(":") if isinstance(reference, str) else ("",) * 3
+    if not (name and colon and model_name):
+        raise OptionsError(
+            f"{reference!r} is not a reference: PROVIDER:MODEL, such as 'openai:gpt-4o-mini'"
+        )
+    return name, model_name
+
+
+def _opening(
+    provider: ProviderT, model_name: str, host_options: type[HostOptions], given: dict[str, Any]
+) -> Opening[ProviderT]:
+    connection, options, host = read([provider.connection, provider.options, host_options], given)
+    distribution = registry().distribution_of(provider)
+    return Opening(provider, distribution, model_name, connection, options, host)

@@ -1,0 +1,58 @@
+"""The host's own options, which every model has beside its provider's; registered as plugins do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ragcore._records import OnUnsupported, Retry
+from ragcore.hookspecs import hookimpl
+from ragcore.options import BindingOptions, option
+
+
+class HostOptions(BindingOptions, binding="ragcore"):
+    """How a call is made, whoever serves it."""
+
+    timeout: float | None = option(
+        "Deadline of a call in seconds, everything included; 0 for none.", default=None
+    )
+    retry: Retry | None = option(
+        "How persistent a call is; unset: as the provider says.", default=None, env=None
+    )
+    on_unsupported: OnUnsupported = option(
+        "What the model can't do: 'error' refuses, 'warn' leaves it out with a line in the log, "
+        "'prompt' asks for it in words where that is possible.",
+        default="error",
+    )
+
+
+class HostEmbeddingOptions(HostOptions, binding="ragcore"):
+    """How texts are embedded, whoever does it."""
+
+    batch_size: int | None = option(
+        "Texts in one request; unset: as many as the provider takes.", default=None
+    )
+    max_concurrency: int = option("Requests of one call under way at once.", default=8)
+    dimensions: int | None = option(
+        "Length of a vector, for models that can choose.", default=None, env=None
+    )
+
+
+HOST_OPTIONS: tuple[type[BindingOptions], ...] = (HostOptions, HostEmbeddingOptions)
+
+# What a call takes beside options: no option may have such a name.
+CALL_PARAMETERS = (
+    "input_type",
+    "limits",
+    "max_output_tokens",
+    "messages",
+    "response_format",
+    "system",
+    "texts",
+    "truncate",
+)
+
+
+@hookimpl
+def ragcore_options() -> Iterable[type[BindingOptions]]:
+    """Register the options that belong to no provider."""
+    return HOST_OPTIONS

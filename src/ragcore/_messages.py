@@ -1,0 +1,60 @@
+"""Makes a conversation out of what a caller gives, and refuses text that can't be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ragcore._records import Message, system, user
+from ragcore.errors import InvalidRequestError
+
+
+def conversation(
+    given: str | Message | Iterable[Message], instructions: str | None
+) -> tuple[Message, ...]:
+    """
+    Return the messages to send: *instructions* first, as a system message, if there are any.
+
+    Raises:
+        InvalidRequestError: There is no message, or one holds a lone surrogate.
+        TypeError: Something in it is no :class:`ragcore.Message`.
+    """
+    messages = _messages(given)
+    if instructions is not None:
+        messages = (system(instructions), *messages)
+    if not messages:
+        raise InvalidRequestError("there is no message to answer")
+    check_text([message.content for message in messages], "message")
+    return messages
+
+
+def _messages(given: str | Message | Iterable[Message]) -> tuple[Message, ...]:
+    if isinstance(given, str):
+        return (user(given),)
+    if isinstance(given, Message):
+        return (given,)
+    messages = tuple(given)
+    for message in messages:
+        if not isinstance(message, Message):
+            raise TypeError(
+                f"{message!r:.80} is not a Message; use ragcore.user(), system() or assistant()."
+            )
+    return messages
+
+
+def check_text(texts: Sequence[str], what: str) -> None:
+    """
+    Refuse texts that UTF-8 can't carry.
+
+    Raises:
+        InvalidRequestError: Names the text and the place in it.
+    """
+    for position, text in enumerate(texts):
+        try:
+            text.encode()
+        except UnicodeEncodeError as exc:
+            raise InvalidRequestError(
+                f"{what} {position} holds a lone surrogate ({text[exc.start]!a}) "
+                f"at character {exc.start}: half of a UTF-16 pair, which is no text; "
+                "remove it, or decode the source with errors='replace'",
+                positions=[position],
+            ) from None

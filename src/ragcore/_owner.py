@@ -1,0 +1,57 @@
+"""
+A task that owns a resource.
+
+An async context manager is best left by the task that entered it: what it holds may belong to
+that task (cancel scopes do). Where many tasks share a resource, or it outlives the task that
+asked for it first, a task of its own enters it, waits, and leaves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Owner(Generic[T]):
+    """Enters *manager* in a task of its own, and leaves it there upon :meth:`release`."""
+
+    def __init__(self, manager: AbstractAsyncContextManager[T]) -> None:
+        self._entered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._released = asyncio.Event()
+        self._task = asyncio.create_task(self._own(manager))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the resource is gone: released, or its loop was told to end."""
+        return self._task.done() or self._task.cancelling() > 0
+
+    async def value(self) -> T:
+        """Return what the manager gave, once it is entered; many may wait."""
+        return await asyncio.shield(self._entered)
+
+    async def release(self) -> None:
+        """Leave the manager, or give up entering it."""
+        self._released.set()
+        if not self._entered.done():
+            self._task.cancel()
+        await asyncio.wait([self._task])
+        if not self._task.cancelled():
+            self._task.result()
+
+    async def _own(self, manager: AbstractAsyncContextManager[T]) -> None:
+        try:
+            async with manager as value:
+                self._entered.set_result(value)
+                await self._released.wait()
+        except asyncio.CancelledError:
+            self._entered.cancel()
+            raise
+        except Exception as exc:
+            if self._entered.done():
+                raise
+            self._entered.set_exception(exc)
+            # Whoever asked may be gone; then nobody is to be told.
+            self._entered.exception()
