@@ -1,0 +1,164 @@
+"""Which device a model runs on, in which number type, and how it gets there."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from typing import Any
+
+import torch
+
+from lightrag_hf._files import ModelFiles
+from lightrag_hf.options import HFModelOptions
+from ragcore import OptionsError, UnsupportedError
+
+_log = logging.getLogger("lightrag_hf")
+
+# Best first.
+_KINDS = ("cuda", "xpu", "mps", "cpu")
+
+# Weights are not all: activations and the cache of attention need room too.
+_WEIGHTS_SHARE = 0.8
+
+
+def choose_device(asked: str) -> torch.device:
+    """
+    Return the device that *asked* names; ``"auto"`` is the best usable one.
+
+    Raises:
+        OptionsError: There is no such device on this machine; says what there is.
+    """
+    if asked == "auto":
+        return torch.device(next(kind for kind in _KINDS if is_usable(torch.device(kind))))
+    try:
+        device = torch.device(asked)
+    except RuntimeError:
+        raise _no_device(asked) from None
+    if device.type not in _KINDS or not is_usable(device):
+        raise _no_device(asked)
+    return device
+
+
+def is_usable(device: torch.device) -> bool:
+    """Tell whether *device* is there and computes: an old driver has devices that do not."""
+    if device.type == "cpu":
+        return True
+    if not _is_there(device):
+        return False
+    try:
+        return bool((torch.ones(1, device=device) + 1).item())
+    except (RuntimeError, AssertionError, NotImplementedError) as exc:
+        _log.warning("%s is there and can't be used: %s", device, exc)
+        return False
+
+
+def load_arguments(
+    options: HFModelOptions, device: torch.device, files: ModelFiles
+) -> dict[str, Any]:
+    """
+    Return the keyword arguments of ``from_pretrained`` that *options* stand for.
+
+    Raises:
+        UnsupportedError: *quantization* is asked for and bitsandbytes is missing.
+    """
+    chosen = {
+        "dtype": dtype_of(options, device),
+        "attn_implementation": options.attn_implementation,
+        "quantization_config": _quantization(options),
+        "trust_remote_code": options.trust_remote_code,
+        "local_files_only": True,
+    }
+    chosen |= _placement(options, device, files)
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
+def dtype_of(options: HFModelOptions, device: torch.device) -> Any:
+    """Return a torch dtype, or ``"auto"`` for the one in which the weights are stored."""
+    if options.dtype != "auto":
+        return getattr(torch, options.dtype)
+    return torch.float32 if device.type == "cpu" else "auto"
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Return how many bytes *device* has left; None where torch does not say."""
+    match device.type:
+        case "cuda":
+            return int(torch.cuda.mem_get_info(device)[0])
+        case "xpu":
+            return int(torch.xpu.mem_get_info(device)[0])
+        case "mps":
+            return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return None
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give back to *device* what torch keeps of it for later."""
+    if device.type != "cpu":
+        getattr(torch, device.type).empty_cache()
+
+
+def _is_there(device: torch.device) -> bool:
+    module = {"cuda": torch.cuda, "xpu": torch.xpu, "mps": torch.backends.mps}[device.type]
+    if not module.is_available():
+        return False
+    return not _is_numbered(device) or device.index < _count(device)
+
+
+def _is_numbered(device: torch.device) -> bool:
+    return ":" in str(device)
+
+
+def _count(device: torch.device) -> int:
+    return int(getattr(torch, device.type).device_count())
+
+
+def _no_device(asked: str) -> OptionsError:
+    there = [kind for kind in _KINDS if is_usable(torch.device(kind))]
+    return OptionsError(
+        f"device: {asked!r} is not on this machine, or not usable; there is: {', '.join(there)}. "
+        "Pass device='auto' for the best of them."
+    )
+
+
+def _quantization(options: HFModelOptions) -> Any:
+    if options.quantization is None:
+        return None
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UnsupportedError(
+            f"quantization={options.quantization!r} needs bitsandbytes: pip install bitsandbytes"
+        )
+    from transformers import BitsAndBytesConfig
+
+    wanted = {f"load_in_{options.quantization}": True}
+    return BitsAndBytesConfig(**wanted)  # type: ignore[no-untyped-call]  # as it is there
+
+
+def _placement(options: HFModelOptions, device: torch.device, files: ModelFiles) -> dict[str, Any]:
+    if options.max_memory is not None or options.offload_folder is not None:
+        return _spread(options)
+    if device.type == "cpu":
+        return {}
+    if not _is_numbered(device) and not _fits(device, files):
+        _log.info("%s is too big for %s alone: it is spread", files.folder.name, device)
+        return _spread(options)
+    return {"device_map": {"": device}}
+
+
+def _spread(options: HFModelOptions) -> dict[str, Any]:
+    return {
+        "device_map": "auto",
+        "max_memory": _max_memory(options),
+        "offload_folder": options.offload_folder and str(options.offload_folder),
+    }
+
+
+def _max_memory(options: HFModelOptions) -> dict[int | str, Any] | None:
+    """Return *max_memory* with accelerators by number, as accelerate wants them."""
+    if options.max_memory is None:
+        return None
+    return {int(key) if key.isdecimal() else key: size for key, size in options.max_memory.items()}
+
+
+def _fits(device: torch.device, files: ModelFiles) -> bool:
+    free = free_memory(device)
+    return free is None or files.weight_bytes < free * _WEIGHTS_SHARE

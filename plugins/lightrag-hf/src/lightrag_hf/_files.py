@@ -1,0 +1,192 @@
+"""A model's name -> a folder with its files, here or fetched from the hub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from lightrag_hf._connect import Hub
+from lightrag_hf._errors import translated
+from ragcore import NotFoundError
+
+_CONFIGURATION = ("config.json", "*_config.json", "config_*.json", "modules.json", "*/config.json")
+_TOKENIZER = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
+_NEVER = ("onnx/*", "openvino/*", "*/onnx/*", "original/*")
+_DEFAULT_ENDPOINT = "https://huggingface.co"
+
+
+@attrs.frozen
+class ModelFiles:
+    """
+    Where a model is.
+
+    Attributes:
+        folder: With ``config.json`` and the rest, or with a GGUF file.
+        gguf: Name of the GGUF file in *folder*, if the model is one.
+    """
+
+    folder: Path
+    gguf: str | None = None
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of the weights on disk."""
+        if self.gguf:
+            return (self.folder / self.gguf).stat().st_size
+        names = weights_among(path.name for path in self.folder.iterdir())
+        return sum((self.folder / name).stat().st_size for name in names)
+
+
+def configuration(hub: Hub, model_name: str, revision: str | None) -> ModelFiles:
+    """
+    Return a folder with at least the model's small configuration files.
+
+    Raises:
+        NotFoundError: Neither a folder nor a model that the hub shows.
+        AuthenticationError: The model is gated, and there is no token.
+        PermissionDeniedError: The token may not read it.
+        UnavailableError: It is not here, and the hub can't be reached.
+    """
+    return _local(model_name) or ModelFiles(_fetch(hub, model_name, revision, _CONFIGURATION))
+
+
+def tokenizer(hub: Hub, model_name: str, revision: str | None) -> ModelFiles:
+    """Return a folder with configuration and tokenizer; raises as :func:`configuration`."""
+    return _local(model_name) or ModelFiles(_fetch(hub, model_name, revision, _TOKENIZER))
+
+
+def model(hub: Hub, model_name: str, revision: str | None, *, code: bool = False) -> ModelFiles:
+    """
+    Return a folder with all that is needed to run the model; raises as :func:`configuration`.
+
+    Weights come as safetensors where the model has them, and only once; Python files only
+    if *code*.
+    """
+    if found := _local(model_name):
+        return found
+    patterns = (*_TOKENIZER, "*.py") if code else _TOKENIZER
+    folder = _fetch(hub, model_name, revision, patterns)
+    names = [
+        name
+        for module in ("", *_module_folders(folder))
+        for name in weights_among(_names(hub, model_name, folder), module)
+    ]
+    # The folder is named by its commit: both halves are of one revision.
+    return ModelFiles(_fetch(hub, model_name, folder.name, (*patterns, *names)))
+
+
+def is_path(model_name: str) -> bool:
+    """Tell a path from a name of the hub."""
+    return (
+        model_name.startswith((".", "/", "~"))
+        or model_name.endswith(".gguf")
+        or Path(model_name).exists()
+    )
+
+
+def weights_among(names: Iterable[str], module: str = "") -> list[str]:
+    """Return which of *names* are the weights in the folder *module*, in one format only."""
+    prefix = f"{module}/" if module else ""
+    here = [name for name in names if name.startswith(prefix)]
+    for stem, suffix in (("model", ".safetensors"), ("pytorch_model", ".bin")):
+        shards = (f"{prefix}{stem}{suffix}", f"{prefix}{stem}-")
+        found = [name for name in here if name.startswith(shards) and name.endswith(suffix)]
+        if found:
+            return found
+    return []
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """
+    Return the object in *path*, empty if there is no such file.
+
+    Raises:
+        NotFoundError: The file holds something else.
+    """
+    if not path.is_file():
+        return {}
+    with translated(str(path)):
+        found = json.loads(path.read_text("utf-8"))
+    if not isinstance(found, dict):
+        raise NotFoundError(f"{path} holds no JSON object; fetch the model again.")
+    return found
+
+
+def _local(model_name: str) -> ModelFiles | None:
+    if not is_path(model_name):
+        return None
+    path = Path(model_name).expanduser()
+    if path.suffix == ".gguf":
+        return _gguf(path)
+    if not path.is_dir():
+        raise NotFoundError(
+            f"There is no model folder {str(path)!r} (seen from {str(Path.cwd())!r}). Check the "
+            "path; a model of the hub is named ORGANISATION/NAME."
+        )
+    if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
+        raise NotFoundError(f"The folder {str(path)!r} has no config.json. {_ggufs_in(path)}")
+    return ModelFiles(path)
+
+
+def _gguf(path: Path) -> ModelFiles:
+    if not path.is_file():
+        raise NotFoundError(f"There is no file {str(path)!r}. {_ggufs_in(path.parent)}")
+    return ModelFiles(path.parent, path.name)
+
+
+def _ggufs_in(folder: Path) -> str:
+    names = sorted(path.name for path in folder.glob("*.gguf"))
+    if not names:
+        return "Name a folder that transformers can load, or a .gguf file."
+    return f"In that folder there are: {', '.join(names)}."
+
+
+def _fetch(hub: Hub, model_name: str, revision: str | None, patterns: Iterable[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    from lightrag_hf._progress import Progress
+
+    with translated(model_name):
+        return Path(
+            snapshot_download(
+                model_name,
+                revision=revision,
+                cache_dir=hub.cache_dir,
+                endpoint=hub.endpoint,
+                token=_token(hub),
+                local_files_only=hub.offline,
+                allow_patterns=list(patterns),
+                ignore_patterns=list(_NEVER),
+                tqdm_class=Progress,
+            )
+        )
+
+
+def _token(hub: Hub) -> str | bool | None:
+    if hub.token is not None:
+        return hub.token.get()
+    # The token that `hf auth login` has stored is huggingface.co's, and no other host's business.
+    is_default = hub.endpoint in (None, _DEFAULT_ENDPOINT)
+    return None if is_default else False
+
+
+def _names(hub: Hub, model_name: str, folder: Path) -> list[str]:
+    """Return all files that the model has on the hub; those here if only they are known."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        tree = get_cached_repo_tree(model_name, revision=folder.name, cache_dir=hub.cache_dir)
+    except CachedRepoTreeNotFoundError:
+        return [str(path.relative_to(folder)) for path in folder.rglob("*")]
+    return [file.path for file in tree]
+
+
+def _module_folders(folder: Path) -> list[str]:
+    path = folder / "modules.json"
+    modules = json.loads(path.read_text("utf-8")) if path.is_file() else []
+    return [module["path"] for module in modules if module["path"]]
