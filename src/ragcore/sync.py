@@ -1,0 +1,170 @@
+"""
+The same API without an event loop.
+
+One daemon thread runs one event loop for all; it starts with the first use and is closed at exit.
+Works inside a running loop, too: that loop waits meanwhile. ::
+
+    with ragcore.sync.completion("openai:gpt-4o-mini") as model:
+        print(model.complete("Who wrote Faust?").text)
+
+        with model.stream("Tell me a story") as chunks:
+            for chunk in chunks:
+                print(chunk.text, end="")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, TypeVar
+
+from ragcore import _connect
+from ragcore._embedding import EmbeddingModel as AsyncEmbeddingModel
+from ragcore._model import CompletionModel as AsyncCompletionModel
+from ragcore._model import CompletionStream as AsyncCompletionStream
+from ragcore._owner import Owner
+from ragcore._records import Chunk, Completion, Embeddings
+
+T = TypeVar("T")
+
+
+@contextmanager
+def completion(reference: str, **options: Any) -> Iterator[CompletionModel]:
+    """Open a model that completes; see :func:`ragcore.completion`."""
+    with _held(_connect.completion(reference, **options)) as model:
+        yield CompletionModel(model)
+
+
+@contextmanager
+def embedding(reference: str, **options: Any) -> Iterator[EmbeddingModel]:
+    """Open a model that embeds; see :func:`ragcore.embedding`."""
+    with _held(_connect.embedding(reference, **options)) as model:
+        yield EmbeddingModel(model)
+
+
+class CompletionModel:
+    """A model that completes; safe to use from many threads at once."""
+
+    def __init__(self, model: AsyncCompletionModel) -> None:
+        self._model = model
+        self.reference = model.reference
+        self.capabilities = model.capabilities
+
+    def complete(self, messages: Any, **arguments: Any) -> Completion:
+        """Answer in one piece; see :meth:`ragcore.CompletionModel.complete`."""
+        return _wait(self._model.complete(messages, **arguments))
+
+    @contextmanager
+    def stream(self, messages: Any, **arguments: Any) -> Iterator[CompletionStream]:
+        """Answer piece by piece; see :meth:`ragcore.CompletionModel.stream`."""
+        with _held(self._model.stream(messages, **arguments)) as chunks:
+            yield CompletionStream(chunks)
+
+
+class CompletionStream:
+    """The chunks of one answer, to be read once with ``for``."""
+
+    def __init__(self, chunks: AsyncCompletionStream) -> None:
+        self._chunks = chunks
+
+    @property
+    def completion(self) -> Completion:
+        """The whole answer, once all chunks are read."""
+        return self._chunks.completion
+
+    def __iter__(self) -> Iterator[Chunk]:
+        while (chunk := _wait(_next(self._chunks))) is not None:
+            yield chunk
+
+
+class EmbeddingModel:
+    """A model that embeds; safe to use from many threads at once."""
+
+    def __init__(self, model: AsyncEmbeddingModel) -> None:
+        self._model = model
+        self.reference = model.reference
+        self.capabilities = model.capabilities
+
+    def embed(self, texts: Any, **arguments: Any) -> Embeddings:
+        """Embed *texts*; see :meth:`ragcore.EmbeddingModel.embed`."""
+        return _wait(self._model.embed(texts, **arguments))
+
+
+async def _next(chunks: AsyncCompletionStream) -> Chunk | None:
+    return await anext(chunks, None)
+
+
+@contextmanager
+def _held(manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """Enter *manager* on the loop's thread, in a task of its own, and leave it there."""
+    owner = _wait(_owner(manager))
+    try:
+        yield _wait(owner.value())
+    finally:
+        _wait(owner.release())
+
+
+async def _owner(manager: AbstractAsyncContextManager[T]) -> Owner[T]:
+    return Owner(manager)
+
+
+# --- the loop -------------------------------------------------------------------------------
+
+
+class _Background:
+    """An event loop in a daemon thread."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.loop = asyncio.new_event_loop()
+        self._closed = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="ragcore-sync", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+            runner.run(self._closed.wait())
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller is on the loop's thread."""
+        return threading.current_thread() is self._thread
+
+    def close(self) -> None:
+        """End the loop, and with it all tasks on it; waits for them."""
+        if self.pid == os.getpid() and self._thread.is_alive():
+            self.loop.call_soon_threadsafe(self._closed.set)
+            self._thread.join()
+
+
+_lock = threading.Lock()
+_background: _Background | None = None
+
+
+def _running() -> _Background:
+    global _background  # noqa: PLW0603  # one loop per process is the point
+    with _lock:
+        # A forked child has the object of its parent, and not the thread.
+        if _background is None or _background.pid != os.getpid():
+            _background = _Background()
+            atexit.register(_background.close)
+        return _background
+
+
+def _wait(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run *coroutine* on the loop, in the caller's context; an interrupt cancels it."""
+    background = _running()
+    if background.is_current:
+        coroutine.close()
+        raise RuntimeError("ragcore.sync can't be used on its own loop: use the async API there.")
+    # Hands the caller's context variables on, and a cancellation to the task.
+    future = asyncio.run_coroutine_threadsafe(coroutine, background.loop)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
