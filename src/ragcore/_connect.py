@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -12,6 +17,7 @@ import attrs
 from ragcore._clients import shared_client
 from ragcore._code import code_in_thread
 from ragcore._embedding import EmbeddingModel
+from ragcore._errors import at_the_edge
 from ragcore._host_options import HostEmbeddingOptions, HostOptions
 from ragcore._model import CompletionModel, Identity
 from ragcore._plugins import Installed, registry
@@ -97,10 +103,11 @@ class Opening(Generic[ProviderT]):
         """Hold the plugin's backend, and the client it uses."""
         connect = await code_in_thread(self.provider.connect, self.distribution)
         make = await code_in_thread(self.provider.backend, self.distribution)
-        async with (
-            shared_client(connect, self.connection) as client,
-            _entered(make(client, self.model_name, self.options)) as backend,
-        ):
+        async with AsyncExitStack() as stack:
+            with at_the_edge(self.provider.name, self.model_name):
+                client = await stack.enter_async_context(shared_client(connect, self.connection))
+                made = make(client, self.model_name, self.options)
+                backend = await stack.enter_async_context(_entered(made))
             yield backend
 
 

@@ -10,14 +10,15 @@ from ragcore.errors import ProviderError
 
 
 @contextmanager
-def at_the_edge(provider: str, model: str, attempts: Attempts) -> Iterator[None]:
+def at_the_edge(provider: str, model: str, attempts: Attempts | None = None) -> Iterator[None]:
     """Say in any :class:`ProviderError` that passes who it was, and after how many attempts."""
     try:
         yield
     except ProviderError as exc:
         exc.provider = exc.provider or provider
         exc.model = exc.model or model
-        exc.attempts = attempts.count or None
+        if attempts is not None:
+            exc.attempts = attempts.count or None
         _cut(exc)
         raise
 

