@@ -82,9 +82,9 @@ class Call:
     def __init__(self, identity: Identity, timeout: float | None) -> None:
         if timeout is not None and (not isinstance(timeout, int | float) or timeout < 0):
             raise OptionsError(f"timeout: {timeout!r} is not a number of seconds, 0 or more")
-        self.identity = identity
-        self.deadline = Deadline(identity.host.timeout if timeout is None else timeout)
-        self.attempts = Attempts()
+        self.identity: Identity = identity
+        self.deadline: Deadline = Deadline(identity.host.timeout if timeout is None else timeout)
+        self.attempts: Attempts = Attempts()
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._first_chunk: float | None = None

@@ -25,8 +25,8 @@ class Deadline:
     """When a call must be done, in the running loop's time; None is never."""
 
     def __init__(self, timeout: float | None) -> None:
-        self.timeout = timeout or None
-        self.at = asyncio.get_running_loop().time() + timeout if timeout else None
+        self.timeout: float | None = timeout or None
+        self.at: float | None = asyncio.get_running_loop().time() + timeout if timeout else None
 
     @property
     def left(self) -> float:

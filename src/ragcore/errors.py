@@ -61,7 +61,7 @@ class OptionsError(RagcoreError, ValueError):
 
     def __init__(self, message: str, *, problems: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.problems = tuple(problems) or (message,)
+        self.problems: tuple[str, ...] = tuple(problems) or (message,)
 
 
 class UnsupportedError(RagcoreError):
@@ -174,7 +174,7 @@ class InvalidRequestError(ProviderError):
         self, message: str, *, positions: Sequence[int] = (), **context: Unpack[ErrorContext]
     ) -> None:
         super().__init__(message, **context)
-        self.positions = tuple(positions)
+        self.positions: tuple[int, ...] = tuple(positions)
 
     def _context(self) -> list[str]:
         if not self.positions:

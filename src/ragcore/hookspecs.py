@@ -82,8 +82,8 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "ragcore"
 
-hookspec = pluggy.HookspecMarker(ENTRY_POINT_GROUP)
-hookimpl = pluggy.HookimplMarker(ENTRY_POINT_GROUP)
+hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker(ENTRY_POINT_GROUP)
+hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker(ENTRY_POINT_GROUP)
 
 
 @hookspec

@@ -27,7 +27,7 @@ from ragcore._embedding import EmbeddingModel as AsyncEmbeddingModel
 from ragcore._model import CompletionModel as AsyncCompletionModel
 from ragcore._model import CompletionStream as AsyncCompletionStream
 from ragcore._owner import Owner
-from ragcore._records import Chunk, Completion, Embeddings
+from ragcore._records import Capabilities, Chunk, Completion, Embeddings
 
 T = TypeVar("T")
 
@@ -51,8 +51,8 @@ class CompletionModel:
 
     def __init__(self, model: AsyncCompletionModel) -> None:
         self._model = model
-        self.reference = model.reference
-        self.capabilities = model.capabilities
+        self.reference: str = model.reference
+        self.capabilities: Capabilities = model.capabilities
 
     def complete(self, messages: Any, **arguments: Any) -> Completion:
         """Answer in one piece; see :meth:`ragcore.CompletionModel.complete`."""
@@ -86,8 +86,8 @@ class EmbeddingModel:
 
     def __init__(self, model: AsyncEmbeddingModel) -> None:
         self._model = model
-        self.reference = model.reference
-        self.capabilities = model.capabilities
+        self.reference: str = model.reference
+        self.capabilities: Capabilities = model.capabilities
 
     def embed(self, texts: Any, **arguments: Any) -> Embeddings:
         """Embed *texts*; see :meth:`ragcore.EmbeddingModel.embed`."""
