@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import typing
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -107,7 +108,7 @@ def _images(images: Iterable[Image]) -> tuple[Image, ...]:
 class Message:
     """One turn of a conversation."""
 
-    role: Role = attrs.field(validator=attrs.validators.in_(("system", "user", "assistant")))
+    role: Role = attrs.field(validator=attrs.validators.in_(typing.get_args(Role)))
     content: str = attrs.field(validator=attrs.validators.instance_of(str))
     images: tuple[Image, ...] = attrs.field(default=(), converter=_images)
 
@@ -229,6 +230,9 @@ class CompletionRequest:
     attempt_timeout: float | None = None
 
 
+_finish_reason = attrs.validators.in_(typing.get_args(FinishReason))
+
+
 @attrs.frozen
 class Completion:
     """
@@ -247,7 +251,7 @@ class Completion:
     """
 
     text: str
-    finish_reason: FinishReason = "stop"
+    finish_reason: FinishReason = attrs.field(default="stop", validator=_finish_reason)
     usage: Usage | None = None
     reasoning: str = ""
     model: str | None = None
@@ -271,7 +275,9 @@ class Chunk:
 
     text: str = ""
     reasoning: str = ""
-    finish_reason: FinishReason | None = None
+    finish_reason: FinishReason | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_finish_reason)
+    )
     usage: Usage | None = None
 
 
