@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -29,9 +30,14 @@ class _Shared:
         )
 
 
-# By loop: another loop's client is of no use, nor is that of a parent process, whose loops
-# never run here. Entries leave with their last user, or when their loop is found closed.
-_open: dict[asyncio.AbstractEventLoop, list[_Shared]] = {}
+# By process and loop: another loop's client is of no use, nor is that of a parent process, even
+# on a loop that was inherited. Entries leave with their last user, or when their loop is found
+# closed.
+_open: dict[tuple[int, asyncio.AbstractEventLoop], list[_Shared]] = {}
+
+
+def _here() -> tuple[int, asyncio.AbstractEventLoop]:
+    return os.getpid(), asyncio.get_running_loop()
 
 
 @asynccontextmanager
@@ -49,9 +55,9 @@ async def shared_client(connect: Connect, connection: BindingOptions) -> AsyncIt
 
 
 def _entry(connect: Connect, connection: BindingOptions) -> _Shared:
-    for loop in [loop for loop in _open if loop.is_closed()]:
-        del _open[loop]
-    entries = _open.setdefault(asyncio.get_running_loop(), [])
+    for here in [here for here in _open if here[1].is_closed()]:
+        del _open[here]
+    entries = _open.setdefault(_here(), [])
     for entry in entries:
         if entry.serves(connect, connection):
             return entry
@@ -60,9 +66,8 @@ def _entry(connect: Connect, connection: BindingOptions) -> _Shared:
 
 
 def _forget(shared: _Shared) -> None:
-    loop = asyncio.get_running_loop()
-    entries = _open.get(loop, [])
+    entries = _open.get(_here(), [])
     if shared in entries:
         entries.remove(shared)
     if not entries:
-        _open.pop(loop, None)
+        _open.pop(_here(), None)

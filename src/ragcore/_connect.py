@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -15,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from ragcore._clients import shared_client
-from ragcore._code import code_in_thread
+from ragcore._code import code, code_in_thread
 from ragcore._embedding import EmbeddingModel
 from ragcore._errors import at_the_edge
 from ragcore._host_options import HostEmbeddingOptions, HostOptions
@@ -97,6 +98,17 @@ class Opening(Generic[ProviderT]):
             host=self.host,
             retry=self.host.retry or self.provider.retry,
         )
+
+    def ask(self, function: str) -> Any:
+        """
+        Call one of the provider's synchronous functions: ``describe`` or ``tokenizer``; blocks.
+
+        It is handed the connection too if it has a parameter of that name.
+        """
+        call = code(function, self.distribution)
+        takes_connection = "connection" in inspect.signature(call).parameters
+        more = {"connection": self.connection} if takes_connection else {}
+        return call(self.model_name, self.options, **more)
 
     @asynccontextmanager
     async def backend(self) -> AsyncIterator[Any]:

@@ -161,6 +161,11 @@ class CompletionModel:
         """What the model can do."""
         return self._identity.capabilities
 
+    @property
+    def can_stream(self) -> bool:
+        """Whether there is :meth:`stream`; without it answers come in one piece only."""
+        return hasattr(self._backend, "stream")
+
     def __repr__(self) -> str:
         return f"<CompletionModel {self.reference}>"
 

@@ -32,11 +32,15 @@ class Owner(Generic[T]):
         """Return what the manager gave, once it is entered; many may wait."""
         return await asyncio.shield(self._entered)
 
-    async def release(self) -> None:
-        """Leave the manager, or give up entering it."""
+    def end(self) -> None:
+        """Have the manager left, or give up entering it, without waiting for it."""
         self._released.set()
         if not self._entered.done():
             self._task.cancel()
+
+    async def release(self) -> None:
+        """Leave the manager, or give up entering it."""
+        self.end()
         await asyncio.wait([self._task])
         if not self._task.cancelled():
             self._task.result()
