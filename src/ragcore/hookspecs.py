@@ -168,7 +168,7 @@ def _options(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 _required_code = attrs.validators.and_(attrs.validators.instance_of(str), _code)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class _Provider:
     name: str = attrs.field(validator=_name)
     connection: type[BindingOptions] = attrs.field(validator=_options)
@@ -190,7 +190,7 @@ class _Provider:
         return self.capabilities(model_name)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class CompletionProvider(_Provider):
     """
     Who completes.
@@ -212,7 +212,7 @@ class CompletionProvider(_Provider):
     """
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class EmbeddingProvider(_Provider):
     """
     Who embeds; fields as in :class:`CompletionProvider`, and one more.
