@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import attrs
 
 from lightrag_hf.options import HFOptions
 from ragcore import Secret
+from ragcore.options import read
 
 
 @attrs.frozen
@@ -33,6 +35,12 @@ class Hub:
 def hub_of(connection: HFOptions) -> Hub:
     """Return the hub that *connection* describes."""
     return Hub(connection.token, connection.cache_dir, connection.endpoint, connection.offline)
+
+
+def hub_from_environment() -> Hub:
+    """Return the hub that ``HF_TOKEN`` and its like describe."""
+    [connection] = read([HFOptions], {})
+    return hub_of(cast(HFOptions, connection))
 
 
 @asynccontextmanager

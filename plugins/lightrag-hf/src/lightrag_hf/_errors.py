@@ -28,7 +28,7 @@ from ragcore import (
 
 Translation = Callable[[str, BaseException], RagcoreError]
 
-_HOW_TO_SEND_A_TOKEN = "pass token= or set HF_TOKEN"
+_SIGN_IN = "pass token= or set HF_TOKEN"
 
 
 @contextmanager
@@ -85,8 +85,6 @@ def _rows() -> tuple[tuple[type[BaseException], Translation], ...]:
         (OSError, _unreadable),
         (ValueError, _unloadable),
         (KeyError, _unloadable),
-        (AttributeError, _unloadable),
-        (TypeError, _unloadable),
         (RuntimeError, _failed),
     )
 
@@ -100,7 +98,7 @@ def _gated(model_name: str, exc: BaseException) -> RagcoreError:
             status=_status(exc),
         )
     return AuthenticationError(
-        f"The model {model_name!r} is gated and no valid token was sent: {page}, then {_HOW_TO_SEND_A_TOKEN}.",
+        f"The model {model_name!r} is gated and no valid token was sent: {page}, then {_SIGN_IN}.",
         status=_status(exc),
     )
 
@@ -108,7 +106,7 @@ def _gated(model_name: str, exc: BaseException) -> RagcoreError:
 def _unknown_model(model_name: str, exc: BaseException) -> RagcoreError:
     return NotFoundError(
         f"The hub shows no model {model_name!r}. Check the name (ORGANISATION/NAME; a folder here "
-        f"begins with './', '/' or '~'); if the model is private, {_HOW_TO_SEND_A_TOKEN}.",
+        f"begins with './', '/' or '~'); if the model is private, {_SIGN_IN}.",
         status=_status(exc),
     )
 
@@ -130,7 +128,7 @@ def _by_status(model_name: str, exc: BaseException) -> RagcoreError:
     match status := _status(exc):
         case 401:
             return AuthenticationError(
-                f"The hub refuses the token for {model_name!r}: {_HOW_TO_SEND_A_TOKEN} to a valid one.",
+                f"The hub refuses the token for {model_name!r}: {_SIGN_IN} to a valid one.",
                 status=status,
             )
         case 403:
@@ -142,7 +140,7 @@ def _by_status(model_name: str, exc: BaseException) -> RagcoreError:
         case 429:
             return RateLimitError(
                 f"The hub answers too many requests for {model_name!r}; a token raises the limit: "
-                f"{_HOW_TO_SEND_A_TOKEN}.",
+                f"{_SIGN_IN}.",
                 status=status,
                 retry_after=_retry_after(exc),
             )

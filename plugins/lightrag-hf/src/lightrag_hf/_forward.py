@@ -1,0 +1,167 @@
+"""A thread that computes for all calls that wait, rows of similar length together."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from lightrag_hf._errors import is_out_of_memory
+
+_log = logging.getLogger("lightrag_hf")
+
+Vectors = npt.NDArray[np.float32]
+
+
+@attrs.frozen
+class Row:
+    """
+    A text as a model reads it.
+
+    Attributes:
+        ids: Tokens.
+        types: Segment of each token; empty where the model has none.
+        skipped: Tokens at the beginning that pooling leaves out.
+    """
+
+    ids: Sequence[int]
+    types: Sequence[int] = ()
+    skipped: int = 0
+
+
+class _Call:
+    """Rows that one caller waits for."""
+
+    def __init__(self, count: int) -> None:
+        self.vectors: Future[Vectors] = Future()
+        self._found: list[npt.NDArray[np.float32] | None] = [None] * count
+        self._missing = count
+
+    def put(self, position: int, vector: npt.NDArray[np.float32]) -> None:
+        self._found[position] = vector
+        self._missing -= 1
+        if self._missing == 0 and self.vectors.set_running_or_notify_cancel():
+            self.vectors.set_result(np.stack([row for row in self._found if row is not None]))
+
+    def fail(self, exc: BaseException) -> None:
+        if not self.vectors.done() and self.vectors.set_running_or_notify_cancel():
+            self.vectors.set_exception(exc)
+
+
+@attrs.frozen(eq=False)
+class _Waiting:
+    row: Row
+    call: _Call
+    position: int
+    arrival: int
+
+    @property
+    def length(self) -> int:
+        return len(self.row.ids)
+
+
+class ForwardQueue:
+    """
+    Runs *compute* in a thread of its own, over batches of rows from any number of calls.
+
+    Longest rows stand together, so little is padding; the batch with the row that has waited
+    longest goes first, so nobody is overtaken for ever. A batch that does not fit into memory
+    is halved.
+
+    Args:
+        compute: ``rows -> vectors``, in the order of the rows.
+        batch_tokens: Most tokens in a batch, padding included.
+        recover: Called when memory has run out, before the halves are tried.
+    """
+
+    def __init__(
+        self,
+        compute: Callable[[Sequence[Row]], Vectors],
+        batch_tokens: int,
+        recover: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._compute = compute
+        self._batch_tokens = batch_tokens
+        self._recover = recover
+        self._waiting: list[_Waiting] = []
+        self._arrivals = 0
+        self._is_closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="lightrag-hf-embed", daemon=True)
+        self._thread.start()
+
+    def submit(self, rows: Sequence[Row]) -> Future[Vectors]:
+        """Return the vectors of *rows*, when they are there; cancelling drops what is left."""
+        call = _Call(len(rows))
+        with self._changed:
+            self._waiting += [
+                _Waiting(row, call, position, self._arrivals) for position, row in enumerate(rows)
+            ]
+            self._waiting.sort(key=lambda waiting: -waiting.length)
+            self._arrivals += 1
+            self._changed.notify()
+        return call.vectors
+
+    def close(self) -> None:
+        """Stop after the batch that is being computed; whoever waits is told."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        self._thread.join()
+        for waiting in self._waiting:
+            waiting.call.fail(RuntimeError("The model was closed while texts waited."))
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            try:
+                self._run(batch)
+            except BaseException as exc:  # noqa: BLE001  # raised again in the calls
+                for waiting in batch:
+                    waiting.call.fail(exc)
+
+    def _next_batch(self) -> list[_Waiting]:
+        """Return what to compute next, as soon as there is something; nothing when closed."""
+        with self._changed:
+            while not self._is_closed:
+                self._waiting = [one for one in self._waiting if not one.call.vectors.done()]
+                if self._waiting:
+                    return self._take()
+                self._changed.wait()
+        return []
+
+    def _take(self) -> list[_Waiting]:
+        oldest = min(range(len(self._waiting)), key=lambda at: self._waiting[at].arrival)
+        begin, end = 0, 0
+        while end <= oldest:
+            begin = end
+            end += max(1, self._batch_tokens // max(1, self._waiting[begin].length))
+        batch = self._waiting[begin:end]
+        del self._waiting[begin:end]
+        return batch
+
+    def _run(self, batch: list[_Waiting]) -> None:
+        vectors = self._compute_what_fits([waiting.row for waiting in batch])
+        for waiting, vector in zip(batch, vectors, strict=True):
+            waiting.call.put(waiting.position, vector)
+
+    def _compute_what_fits(self, rows: Sequence[Row]) -> Vectors:
+        try:
+            return self._compute(rows)
+        except (RuntimeError, MemoryError) as exc:
+            if len(rows) == 1 or not is_out_of_memory(exc):
+                raise
+        # Not in the handler: the traceback there keeps the batch's tensors alive.
+        return self._compute_halves(rows)
+
+    def _compute_halves(self, rows: Sequence[Row]) -> Vectors:
+        self._recover()
+        half = len(rows) // 2
+        self._batch_tokens = max(1, half * len(rows[0].ids))
+        _log.warning("Out of memory: batches are of %d tokens from now on", self._batch_tokens)
+        parts = [self._compute_what_fits(part) for part in (rows[:half], rows[half:])]
+        return np.concatenate(parts)
