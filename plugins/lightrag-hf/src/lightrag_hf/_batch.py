@@ -1,0 +1,218 @@
+"""
+Rows that are decoded together: one forward pass gives each of them its next token.
+
+Rows join and leave between any two passes. They are kept left-padded, so that the next token of
+all stands in the last column; positions are counted without the padding.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers import DynamicCache, GenerationMixin
+from transformers.cache_utils import DynamicLayer
+
+# Columns added when a cache is full: growing copies all of it.
+_SPARE_COLUMNS = 256
+
+# Tokens of a prompt in one forward pass; between two, a prompt nobody waits for is given up.
+_PREFILL_COLUMNS = 512
+
+
+class Row(Protocol):
+    """What a batch has to know of an answer."""
+
+    tokens: list[int]
+
+
+def can_be_batched(model: Any) -> bool:
+    """
+    Return whether *model* is one of those whose rows can join and leave a shared cache.
+
+    That takes a plain cache of keys and values in every layer, explicit positions, and nothing
+    of its own in how ``generate()`` prepares a pass. The others have ``generate()``.
+    """
+    parameters = inspect.signature(model.forward).parameters
+    return (
+        {"attention_mask", "position_ids", "past_key_values"} <= set(parameters)
+        and not model.config.is_encoder_decoder
+        and _prepares_as_usual(type(model))
+        and _has_plain_cache(model)
+    )
+
+
+def _prepares_as_usual(model_class: Any) -> bool:
+    own = ("prepare_inputs_for_generation", "_update_model_kwargs_for_generation")
+    return all(getattr(model_class, name) is getattr(GenerationMixin, name) for name in own)
+
+
+def _has_plain_cache(model: Any) -> bool:
+    layers = DynamicCache(config=model.config).layers
+    return (
+        bool(layers)
+        and all(type(layer) is DynamicLayer for layer in layers)
+        and model._supports_default_dynamic_cache()  # noqa: SLF001  # nothing public says it
+    )
+
+
+class Batch:
+    """
+    Rows that share a cache.
+
+    A pass that raises leaves the cache unusable: drop the batch, its rows hold all that is needed
+    to fill another one.
+
+    Attributes:
+        rows: In the order of the logits.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.rows: list[Any] = []
+        self._model = model
+        self._pads: list[int] = []
+        self._cache = DynamicCache(config=model.config)
+        self._layers = [_Layer() for _ in self._cache.layers]
+        self._cache.layers = list(self._layers)
+        parameters = inspect.signature(model.forward).parameters
+        self._only_last = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
+
+    @property
+    def columns(self) -> int:
+        """How long the longest row is in the cache, in tokens."""
+        return self._cache.get_seq_length()
+
+    def fill(self, rows: Sequence[Row], is_wanted: Callable[[], bool]) -> Tensor:
+        """
+        Read all tokens of *rows* into an empty batch.
+
+        Args:
+            rows: At least one; of each at least one token.
+            is_wanted: Asked now and then; once it says no, what is returned means nothing.
+
+        Returns:
+            Logits of each row's next token, float32, shape ``(len(rows), vocabulary)``.
+        """
+        self.rows = list(rows)
+        longest = max(len(row.tokens) for row in rows)
+        self._pads = [longest - len(row.tokens) for row in rows]
+        padded = [[0] * pad + row.tokens for pad, row in zip(self._pads, rows, strict=True)]
+        tokens = torch.tensor(padded, device=self._model.device)
+        for piece in torch.split(tokens, _PREFILL_COLUMNS, dim=1):
+            logits = self._forward(piece)
+            if not is_wanted():
+                break
+        return logits
+
+    def step(self) -> Tensor:
+        """Read the last token of each row; return what :meth:`fill` does."""
+        last = [row.tokens[-1:] for row in self.rows]
+        return self._forward(torch.tensor(last, device=self._model.device))
+
+    def keep(self, wanted: Sequence[bool]) -> None:
+        """Let the other rows leave, and with them the padding that only they needed."""
+        if all(wanted):
+            return
+        stay = [n for n, is_wanted in enumerate(wanted) if is_wanted]
+        self.rows = [self.rows[n] for n in stay]
+        padding = min((self._pads[n] for n in stay), default=self.columns)
+        self._pads = [self._pads[n] - padding for n in stay]
+        for layer in self._layers:
+            layer.change(lambda states: states[stay, :, padding:])
+
+    def add(self, other: Batch) -> None:
+        """Take over the rows of *other*, which is of no use afterwards."""
+        columns = max(self.columns, other.columns)
+        layers = zip(self._layers, other._layers, strict=True)
+        joined = [_joined(mine, theirs, columns) for mine, theirs in layers]
+        self._pads = self._pads_to(columns) + other._pads_to(columns)
+        self._layers, self._cache.layers = joined, list(joined)
+        self.rows += other.rows
+
+    def _pads_to(self, columns: int) -> list[int]:
+        return [pad + columns - self.columns for pad in self._pads]
+
+    def _forward(self, tokens: Tensor) -> Tensor:
+        """Read the next columns, ``(rows, columns)``."""
+        begin, end = self.columns, self.columns + tokens.shape[1]
+        columns = torch.arange(end, device=tokens.device)
+        pads = torch.tensor(self._pads, device=tokens.device).unsqueeze(1)
+        output = self._model(
+            input_ids=tokens,
+            attention_mask=(columns >= pads).long(),
+            position_ids=(columns[begin:] - pads).clamp(min=0),
+            past_key_values=self._cache,
+            use_cache=True,
+            **self._only_last,
+        )
+        logits: Tensor = output.logits[:, -1].to(device=tokens.device, dtype=torch.float32)
+        return logits
+
+
+class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # its __init_subclass__
+    """
+    A layer with room to grow.
+
+    transformers' own copies all that it holds for every token; this one, every 256.
+    """
+
+    keys: Any
+    values: Any
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # transformers'
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self.hold(key_states[..., :0, :], value_states[..., :0, :])
+        begin, end = self.length, self.length + key_states.shape[-2]
+        if end > self.key_room.shape[-2]:
+            self.hold(_with_room(self.keys, end), _with_room(self.values, end), begin)
+        self.key_room[..., begin:end, :] = key_states
+        self.value_room[..., begin:end, :] = value_states
+        self.hold(self.key_room, self.value_room, end)
+        return self.keys, self.values
+
+    def hold(self, key_room: Tensor, value_room: Tensor, length: int | None = None) -> None:
+        """Take these tensors, ``(rows, heads, columns, size)``; *length* columns are in use."""
+        self.length = key_room.shape[-2] if length is None else length
+        self.key_room, self.value_room = key_room, value_room
+        self.keys = key_room[..., : self.length, :]
+        self.values = value_room[..., : self.length, :]
+
+    def change(self, change: Callable[[Tensor], Tensor]) -> None:
+        """Apply *change* to what is in use."""
+        self.hold(change(self.keys), change(self.values))
+
+
+def _with_room(states: Tensor, columns: int) -> Tensor:
+    """Copy *states* to where there is room for *columns*, and some more."""
+    rows, heads, used, size = states.shape
+    room = states.new_empty(rows, heads, columns + _SPARE_COLUMNS, size)
+    room[..., :used, :] = states
+    return room
+
+
+def _joined(upper: _Layer, lower: _Layer, columns: int) -> _Layer:
+    """Put the rows of both below each other, padded on the left to *columns*."""
+    if not (upper.is_initialized and lower.is_initialized):
+        return lower if lower.is_initialized else upper
+    layer = _Layer()
+    layer.lazy_initialization(lower.keys, lower.values)
+    layer.hold(
+        _stacked(upper.keys, lower.keys, columns), _stacked(upper.values, lower.values, columns)
+    )
+    return layer
+
+
+def _stacked(upper: Tensor, lower: Tensor, columns: int) -> Tensor:
+    # Zeros, since the padding's weight of 0 times an infinity would be no number.
+    padded = [pad(states, (0, 0, columns - states.shape[-2], 0)) for states in (upper, lower)]
+    return torch.cat(padded)

@@ -1,0 +1,193 @@
+"""The two ways in which an engine's thread gets its calls done."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from lightrag_hf._batch import Batch, can_be_batched
+from lightrag_hf._calls import Call, CallQueue
+from lightrag_hf._errors import is_out_of_memory, translation
+from lightrag_hf._generate import generate, needs_generate
+from lightrag_hf._sampling import choose
+from ragcore import ProviderError, RagcoreError
+
+_log = logging.getLogger("lightrag_hf")
+
+# Rows of one forward pass. On 2 cores, throughput grows little beyond.
+_MOST_ROWS = 32
+
+# Prompts are read together up to so many tokens, padding included: longer ones gain nothing from
+# company, and those who are answered already wait meanwhile.
+_TOKENS_READ_TOGETHER = 2048
+
+
+class Decoding(Protocol):
+    """What an engine's thread calls again and again."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there are calls in work that are not in the queue."""
+        ...
+
+    def turn(self, queue: CallQueue) -> None:
+        """Do a bit of work: of calls in work, or of the first in *queue*."""
+        ...
+
+    def abandon(self) -> Sequence[Call]:
+        """Give up the calls in work and return them."""
+        ...
+
+
+def decoding(model: Any, model_name: str) -> Decoding:
+    """Return how *model* is run: many calls at once if its kind allows it."""
+    foreign = needs_generate(model.generation_config)
+    if can_be_batched(model) and not foreign:
+        return SharedDecoding(model, model_name)
+    why = f"its settings have {', '.join(foreign)}" if foreign else "its cache can't be shared"
+    _log.info("%s answers one call at a time: %s.", model_name, why)
+    return SingleDecoding(model, model_name)
+
+
+class SharedDecoding:
+    """
+    All calls share forward passes; they join and leave between any two.
+
+    A pass that fails is tried again with half of its rows, until the row is found that fails
+    alone, or until memory suffices. A row that has to leave meanwhile loses nothing but time:
+    its tokens are read again when it is back.
+    """
+
+    def __init__(self, model: Any, model_name: str) -> None:
+        self._model = model
+        self._model_name = model_name
+        self._batch = Batch(model)
+        self._most_rows = _MOST_ROWS
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._batch.rows)
+
+    def abandon(self) -> Sequence[Call]:
+        batch, self._batch = self._batch, Batch(self._model)
+        return batch.rows
+
+    def turn(self, queue: CallQueue) -> None:
+        if not self.is_busy:
+            self._batch = Batch(self._model)
+        if joining := self._joining(queue):
+            self._attempt(self._join, joining, queue)
+        if self.is_busy:
+            self._attempt(self._go_on, self._batch.rows, queue)
+        else:
+            self._most_rows = _MOST_ROWS
+
+    def _joining(self, queue: CallQueue) -> list[Call]:
+        joining: list[Call] = []
+        room = self._most_rows - len(self._batch.rows)
+
+        def is_fitting(call: Call) -> bool:
+            longest = max(len(other.tokens) for other in [*joining, call])
+            return not joining or longest * (len(joining) + 1) <= _TOKENS_READ_TOGETHER
+
+        while len(joining) < room and (call := queue.take(is_fitting)):
+            joining.append(call)
+        return joining
+
+    def _join(self, joining: Sequence[Call]) -> None:
+        batch = Batch(self._model)
+        logits = batch.fill(joining, lambda: any(not call.is_over for call in joining))
+        self._take(batch, logits)
+        self._batch.add(batch)
+
+    def _go_on(self, calls: Sequence[Call]) -> None:
+        self._batch.keep([not call.is_over for call in calls])
+        if self.is_busy:
+            self._take(self._batch, self._batch.step())
+
+    def _take(self, batch: Batch, logits: Tensor) -> None:
+        """Give each row its next token, and let those leave that are over."""
+        is_sound = torch.isfinite(logits.amax(dim=-1))
+        logits[~is_sound] = 0.0
+        tokens = choose(logits, [(call.chooser(logits.device), call.tokens) for call in batch.rows])
+        for call, token, is_good in zip(batch.rows, tokens, is_sound.tolist(), strict=True):
+            if is_good:
+                call.take(token)
+            else:
+                call.fail(_overflow(self._model_name))
+        batch.keep([not call.is_over for call in batch.rows])
+
+    def _attempt(
+        self, work: Callable[[Sequence[Call]], None], calls: Sequence[Call], queue: CallQueue
+    ) -> None:
+        try:
+            work(calls)
+        except Exception as exc:  # noqa: BLE001  # whatever it is, somebody waits for an answer
+            # An exception holds the tensors of the frames that it left.
+            traceback.clear_frames(exc.__traceback__)
+            self._recover([call for call in calls if not call.is_over], exc, queue)
+
+    def _recover(self, calls: Sequence[Call], exc: Exception, queue: CallQueue) -> None:
+        """Give *calls*, which shared the pass that failed, another chance, or the reason."""
+        others = [call for call in self._batch.rows if call not in calls]
+        if not others:
+            self._batch = Batch(self._model)
+        if len(calls) > 1:
+            self._most_rows = len(calls) // 2
+            queue.put_back(calls)
+        elif others and is_out_of_memory(exc):
+            self._most_rows = len(others)
+            queue.put_back(calls)
+        else:
+            _fail(calls, self._model_name, exc)
+            self._most_rows = _MOST_ROWS
+
+
+class SingleDecoding:
+    """Calls are answered one after the other, by ``generate()``."""
+
+    is_busy = False
+
+    def __init__(self, model: Any, model_name: str) -> None:
+        self._model = model
+        self._model_name = model_name
+
+    def abandon(self) -> Sequence[Call]:
+        return ()
+
+    def turn(self, queue: CallQueue) -> None:
+        call = queue.take()
+        if call is None:
+            return
+        try:
+            generate(self._model, call)
+        except Exception as exc:  # noqa: BLE001  # whatever it is, somebody waits for an answer
+            traceback.clear_frames(exc.__traceback__)
+            _fail([call], self._model_name, exc)
+
+
+def _fail(calls: Sequence[Call], model_name: str, exc: Exception) -> None:
+    for call in calls:
+        error = _error(model_name, exc)
+        error.__cause__ = exc
+        call.fail(error)
+
+
+def _error(model_name: str, exc: Exception) -> Exception:
+    if is_out_of_memory(exc):
+        return translation(model_name, exc)
+    if isinstance(exc, RagcoreError):
+        return exc
+    return ProviderError(f"{model_name!r} failed while answering: {type(exc).__name__}: {exc}")
+
+
+def _overflow(model_name: str) -> ProviderError:
+    return ProviderError(
+        f"{model_name!r} computed something that is no number; dtype='float32' or 'bfloat16' has "
+        "the range that float16 lacks."
+    )

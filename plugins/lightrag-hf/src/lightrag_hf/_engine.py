@@ -1,0 +1,106 @@
+"""
+An engine: a loaded model and the one thread that runs it.
+
+Event loops put calls into its queue; nothing of torch happens on their threads.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import torch
+
+from lightrag_hf._calls import Ask, Call, CallQueue, Mailbox, closed_error
+from lightrag_hf._decoding import Decoding, decoding
+from ragcore import Chunk
+
+_log = logging.getLogger("lightrag_hf")
+
+
+class Engine:
+    """
+    Answers calls from any number of event loops and threads.
+
+    Attributes:
+        model: As transformers loaded it; None once the engine is closed.
+        tokenizer: The model's.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, model_name: str = "") -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self._eos = frozenset(_eos(model, tokenizer))
+        self._queue = CallQueue()
+        self._thread = threading.Thread(
+            target=self._work,
+            args=(decoding(model, model_name or model.config.name_or_path),),
+            name="lightrag-hf-engine",
+            daemon=True,
+        )
+        self._thread.start()
+        # A daemon thread that is inside torch when the interpreter ends aborts the process.
+        atexit.register(self.close)
+
+    async def answer(self, ask: Ask) -> AsyncGenerator[Chunk, None]:
+        """
+        Yield the answer as it comes; the last chunk has finish reason and usage.
+
+        Closing the generator, or cancelling who reads it, stops the generation.
+
+        Raises:
+            InterruptedStreamError: The engine was closed.
+            ProviderError: The model failed.
+        """
+        mailbox = Mailbox()
+        call = Call(ask, self.tokenizer, self._eos, mailbox.put)
+        self._queue.put(call)
+        try:
+            is_complete = False
+            while not is_complete:
+                chunk = await mailbox.get()
+                is_complete = chunk.finish_reason is not None
+                yield chunk
+        finally:
+            call.is_cancelled = True
+
+    def close(self) -> None:
+        """Give calls under way an error, stop the thread, and free the weights."""
+        self._queue.close()
+        self._thread.join()
+        atexit.unregister(self.close)
+        self.model = None
+
+    def _work(self, decoding: Decoding) -> None:
+        try:
+            with torch.inference_mode():
+                while self._has_work(decoding):
+                    decoding.turn(self._queue)
+        except Exception:  # noqa: BLE001  # the calls are told below, the log why
+            _log.exception("The engine's thread ended.")
+        finally:
+            self._queue.close()
+            self._give_up(decoding)
+
+    def _has_work(self, decoding: Decoding) -> bool:
+        if not decoding.is_busy:
+            self._queue.wait()
+        return not self._queue.is_closed
+
+    def _give_up(self, decoding: Decoding) -> None:
+        calls = list(decoding.abandon())
+        while call := self._queue.take():
+            calls.append(call)
+        for call in calls:
+            call.fail(closed_error())
+
+
+def _eos(model: Any, tokenizer: Any) -> list[int]:
+    """Return the tokens that end an answer: the model's own, else its tokenizer's."""
+    eos = model.generation_config.eos_token_id
+    if eos is None:
+        eos = tokenizer.eos_token_id
+    return eos if isinstance(eos, list) else [eos] * (eos is not None)

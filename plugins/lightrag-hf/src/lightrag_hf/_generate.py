@@ -1,0 +1,133 @@
+"""``generate()`` for one call: models and settings that the shared decode loop does not know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, StoppingCriteria
+from transformers.generation.streamers import BaseStreamer
+
+from lightrag_hf._calls import Call
+from lightrag_hf._sampling import Sampling
+
+# Settings of a model that its answers don't depend on, or that the shared loop follows too.
+_FOLLOWED = {
+    *("do_sample", "temperature", "top_k", "top_p", "min_p", "repetition_penalty"),
+    *("eos_token_id", "bos_token_id", "pad_token_id", "decoder_start_token_id", "stop_strings"),
+    *("max_new_tokens", "max_length", "use_cache", "cache_implementation", "cache_config"),
+    *("output_attentions", "output_hidden_states", "output_scores", "output_logits"),
+    *("return_dict_in_generate", "num_return_sequences", "compile_config", "disable_compile"),
+    *("early_stopping", "length_penalty", "renormalize_logits", "transformers_version"),
+    *("is_assistant", "max_cache_len", "continuous_batching_config", "prefill_chunk_size"),
+}
+
+# Values by which a file says "not used".
+_UNUSED: dict[str, Any] = {
+    "num_beams": 1,
+    "num_beam_groups": 1,
+    "guidance_scale": 1,
+    "typical_p": 1,
+    "encoder_repetition_penalty": 1,
+}
+
+
+def needs_generate(generation_config: GenerationConfig) -> list[str]:
+    """Return the names of settings that only ``generate()`` follows."""
+    return [
+        name
+        for name, value in generation_config.to_diff_dict().items()
+        if not (name.startswith("_") or name in _FOLLOWED)
+        and value not in (None, False, 0, _UNUSED.get(name))
+        and value != []
+    ]
+
+
+@torch.inference_mode()
+def generate(model: Any, call: Call) -> None:
+    """Answer *call*; ends within a token or two after it is cancelled."""
+    prompt = torch.tensor([call.tokens], device=model.device)
+    streamer = None if _uses_beams(model) else _Delivery(call)
+    with torch.random.fork_rng(_devices(model), enabled=call.ask.sampling.seed is not None):
+        if call.ask.sampling.seed is not None:
+            torch.manual_seed(call.ask.sampling.seed)
+        answer = model.generate(
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            streamer=streamer,
+            stopping_criteria=[_UntilOver(call)],
+            **_settings(model.generation_config, call),
+        )
+    if streamer is None:
+        _deliver(call, answer[0, prompt.shape[1] :])
+    if not call.is_over:
+        call.cut()
+
+
+def _settings(generation_config: GenerationConfig, call: Call) -> dict[str, Any]:
+    eos = sorted(call.eos) or None
+    padding = generation_config.pad_token_id
+    return {
+        "max_new_tokens": call.ask.max_tokens,
+        "eos_token_id": eos,
+        "pad_token_id": padding if padding is not None or eos is None else eos[0],
+        "stop_strings": None,
+        "num_return_sequences": 1,
+        "return_dict_in_generate": False,
+        "repetition_penalty": call.ask.sampling.repetition_penalty,
+        **_sampling_settings(call.ask.sampling),
+    }
+
+
+def _sampling_settings(sampling: Sampling) -> dict[str, Any]:
+    if not sampling.do_sample:
+        # transformers warns of settings that greedy decoding does not use.
+        return dict.fromkeys(("temperature", "top_k", "top_p", "min_p")) | {"do_sample": False}
+    return {
+        "do_sample": True,
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
+        "top_p": sampling.top_p,
+        "min_p": sampling.min_p or None,
+    }
+
+
+def _uses_beams(model: Any) -> bool:
+    return (model.generation_config.num_beams or 1) > 1
+
+
+def _devices(model: Any) -> list[Any]:
+    return [model.device] if model.device.type == "cuda" else []
+
+
+def _deliver(call: Call, tokens: Tensor) -> None:
+    for token in tokens.flatten().tolist():
+        if not call.is_over:
+            call.take(token)
+
+
+class _Delivery(BaseStreamer):
+    """Hands tokens on as they come; the first that come are the prompt."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._is_answer = False
+
+    def put(self, value: Tensor) -> None:
+        if self._is_answer:
+            _deliver(self._call, value)
+        self._is_answer = True
+
+    def end(self) -> None:
+        """Nothing is held back."""
+
+
+class _UntilOver(StoppingCriteria):
+    """Stops when the call is answered or cancelled."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __call__(self, input_ids: Tensor, _scores: Any, **_kwargs: Any) -> Tensor:
+        return torch.full((len(input_ids),), self._call.is_over, device=input_ids.device)

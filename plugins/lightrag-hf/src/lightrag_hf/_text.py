@@ -1,0 +1,110 @@
+"""Text out of tokens, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tokenizers.decoders import DecodeStream
+
+_INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
+
+
+class TextStream:
+    """
+    Turns the tokens of one answer into its text, up to the first stop string.
+
+    The pieces joined are what ``tokenizer.decode(tokens, skip_special_tokens=True)`` returns,
+    cut before the stop string. Half a character is held back until the other half comes, and so
+    is text that may begin a stop string.
+    """
+
+    def __init__(self, tokenizer: Any, stop: Sequence[str] = ()) -> None:
+        self._decode = _FastDecoder(tokenizer) if tokenizer.is_fast else _Decoder(tokenizer)
+        self._stop = tuple(filter(None, stop))
+        self._held = ""
+        self.is_stopped = False
+
+    def add(self, token: int) -> str:
+        """Return the text that *token* completes, often a word, sometimes nothing."""
+        return self._released(self._decode.add(token))
+
+    def end(self) -> str:
+        """Return what was held back."""
+        piece = self._released(self._decode.end())
+        held, self._held = self._held, ""
+        return piece + held
+
+    def _released(self, piece: str) -> str:
+        if self.is_stopped:
+            return ""
+        text = self._held + piece
+        found = [at for stop in self._stop if (at := text.find(stop)) >= 0]
+        if found:
+            self.is_stopped, self._held = True, ""
+            return text[: min(found)]
+        split = len(text) - self._beginning_of_a_stop(text)
+        self._held = text[split:]
+        return text[:split]
+
+    def _beginning_of_a_stop(self, text: str) -> int:
+        return max((_overlap(text, stop) for stop in self._stop), default=0)
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Return how many characters at the end of *text* are the beginning of *stop*."""
+    longest = min(len(text), len(stop) - 1)
+    return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
+
+
+class _Decoder:
+    """
+    For tokenizers of any kind: decodes the last few tokens with and without the new one.
+
+    A token's text depends on its neighbours (accents, spaces between words), hence the few.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._tokens: list[int] = []
+        self._begin = 0
+        self._done = 0
+
+    def add(self, token: int) -> str:
+        self._tokens.append(token)
+        piece = self._pending()
+        if not piece or piece.endswith(_INCOMPLETE):
+            return ""
+        self._begin, self._done = self._done, len(self._tokens)
+        return piece
+
+    def end(self) -> str:
+        return self._pending()
+
+    def _pending(self) -> str:
+        before = self._text(self._tokens[self._begin : self._done])
+        return self._text(self._tokens[self._begin :])[len(before) :]
+
+    def _text(self, tokens: list[int]) -> str:
+        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        return text
+
+
+class _FastDecoder:
+    """The same for tokenizers written in Rust, which keep count themselves."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._stream = DecodeStream(skip_special_tokens=True)
+        self._tokens: list[int] = []
+        self._text = ""
+
+    def add(self, token: int) -> str:
+        self._tokens.append(token)
+        piece = self._stream.step(self._tokenizer.backend_tokenizer, token) or ""
+        self._text += piece
+        return piece
+
+    def end(self) -> str:
+        whole: str = self._tokenizer.decode(self._tokens, skip_special_tokens=True)
+        return whole[len(self._text) :] if whole.startswith(self._text) else ""
