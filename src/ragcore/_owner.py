@@ -9,6 +9,7 @@ asked for it first, a task of its own enters it, waits, and leaves it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar
 
@@ -31,6 +32,10 @@ class Owner(Generic[T]):
     async def value(self) -> T:
         """Return what the manager gave, once it is entered; many may wait."""
         return await asyncio.shield(self._entered)
+
+    def when_ended(self, call: Callable[[], object]) -> None:
+        """Have *call* called once the resource is gone."""
+        self._task.add_done_callback(lambda _: call())
 
     def end(self) -> None:
         """Have the manager left, or give up entering it, without waiting for it."""

@@ -1,0 +1,46 @@
+"""
+Models of any installed provider for LightRAG.
+
+::
+
+    from lightrag import LightRAG
+    from ragcore.lightrag import embedding_func, llm_model_func, tokenizer
+
+    rag = LightRAG(
+        working_dir="…",
+        llm_model_func=llm_model_func("openai:gpt-4o-mini"),
+        llm_model_name="openai:gpt-4o-mini",  # part of the identity of LightRAG's cache
+        embedding_func=embedding_func("hf:sentence-transformers/all-MiniLM-L6-v2"),
+        tokenizer=tokenizer("hf:sentence-transformers/all-MiniLM-L6-v2"),
+    )
+
+Models are opened by the first call and stay open for as long as its event loop, or until
+:func:`aclose`. LightRAG itself is imported when one of its classes is needed, if it is installed.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ragcore.lightrag import _engine
+from ragcore.lightrag._completion import llm_model_func
+from ragcore.lightrag._embedding import embedding_func
+from ragcore.lightrag._keeper import aclose
+from ragcore.lightrag._tokenizer import tokenizer
+
+if TYPE_CHECKING:
+    from ragcore.lightrag._engine import EmbeddingFunc, wrap_embedding_func_with_attrs
+
+__all__ = [
+    "EmbeddingFunc",
+    "aclose",
+    "embedding_func",
+    "llm_model_func",
+    "tokenizer",
+    "wrap_embedding_func_with_attrs",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Importing LightRAG takes half a second: not before somebody asks.
+    if name in ("EmbeddingFunc", "wrap_embedding_func_with_attrs"):
+        return _engine.found(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,139 @@
+"""``llm_model_func``: what LightRAG asks its questions by."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from ragcore._connect import Opening, resolve_completion
+from ragcore._model import CompletionModel
+from ragcore._records import Image, JSONObject, Message, user
+from ragcore.errors import OptionsError
+from ragcore.lightrag._answer import Telling, begun, engines_errors
+from ragcore.lightrag._keeper import impatient, kept
+
+# LightRAG gives up after 2 x LLM_TIMEOUT, 480 s.
+_TIMEOUT = 450.0
+
+# What a completion takes in the field's words, and what LightRAG says for it.
+_LIGHTRAGS_WORDS = {
+    "limits": "limits=, when the function is made",
+    "max_output_tokens": "max_tokens=",
+    "messages": "the prompt and history_messages=",
+    "system": "system_prompt=",
+}
+
+
+def llm_model_func(reference: str, **options: Any) -> Callable[..., Awaitable[Any]]:
+    """
+    Make LightRAG's ``llm_model_func`` out of a model.
+
+    Nothing is opened yet. The first call opens the model; later ones, and those of other functions
+    that were made alike, share it.
+
+    Args:
+        reference: ``"provider:model"``.
+        options: As in :func:`ragcore.completion`. Here *timeout* is 450 seconds if it is not set,
+            which ends before LightRAG's own patience does, and *on_unsupported* is ``"prompt"``, so
+            that a model without a JSON mode is asked for JSON in words.
+
+    Returns:
+        A coroutine function ``(prompt, system_prompt=None, history_messages=None, **arguments)``
+        that returns a ``str``; ``TruncatedResponse``, which LightRAG does not cache, if it was cut;
+        or an asynchronous iterator of non-empty ``str`` with ``stream=True``, if the model streams.
+        Call-scoped options of the provider are arguments too, as in ``llm_model_kwargs``.
+
+    Raises:
+        UnknownProviderError: Nothing installed goes by that name.
+        PluginError: The plugin is broken.
+        OptionsError: Options are missing, unknown or invalid; all problems at once.
+    """
+    asked = {"on_unsupported": "prompt"} | options
+    opening = impatient(resolve_completion(reference, asked), _TIMEOUT)
+
+    async def complete(
+        prompt: str,
+        system_prompt: str | None = None,
+        history_messages: Iterable[Mapping[str, Any]] | None = None,
+        *,
+        stream: bool | None = None,
+        enable_cot: bool = False,
+        response_format: Any = None,
+        image_inputs: Sequence[Any] | None = None,
+        max_tokens: int | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # the deadline of all attempts together
+        token_tracker: Any = None,
+        hashing_kv: object = None,  # LightRAG's cache, passed with every call
+        keyword_extraction: bool = False,
+        entity_extraction: bool = False,
+        **options: Any,
+    ) -> Any:
+        _refuse_foreign_words(options)
+        if response_format is None and (keyword_extraction or entity_extraction):
+            response_format = JSONObject()
+        messages = (*_history(history_messages), user(prompt, images=_images(image_inputs)))
+        entry = kept(opening, _open)
+        model, left = await entry.model()
+        arguments = {
+            "system": system_prompt,
+            "response_format": response_format,
+            "max_output_tokens": max_tokens,
+            "timeout": left if timeout is None else timeout,
+            **options,
+        }
+        shows_reasoning = enable_cot and response_format is None
+        telling = Telling(model.reference, shows_reasoning, token_tracker)
+        with engines_errors():
+            if stream and model.can_stream:
+                return await begun(entry.stream(model.stream(messages, **arguments)), telling)
+            return telling.whole(await model.complete(messages, **arguments))
+
+    return complete
+
+
+@asynccontextmanager
+async def _open(opening: Opening[Any]) -> AsyncIterator[CompletionModel]:
+    async with opening.backend() as backend:
+        yield CompletionModel(backend, opening.identity())
+
+
+def _refuse_foreign_words(options: Mapping[str, Any]) -> None:
+    problems = [
+        f"{name}: LightRAG's word for it is {word}"
+        for name, word in _LIGHTRAGS_WORDS.items()
+        if name in options
+    ]
+    if problems:
+        raise OptionsError("\n".join(problems), problems=problems)
+
+
+def _history(turns: Iterable[Mapping[str, Any]] | None) -> list[Message]:
+    return [_turn(number, turn) for number, turn in enumerate(turns or ())]
+
+
+def _turn(number: int, turn: Mapping[str, Any]) -> Message:
+    try:
+        return Message(turn["role"], turn["content"])
+    except (KeyError, TypeError, ValueError) as exc:
+        raise OptionsError(
+            f"history_messages: number {number} is not {{'role': 'system' | 'user' | 'assistant', "
+            f"'content': str}}, but {turn!r:.80}"
+        ) from exc
+
+
+def _images(given: Sequence[Any] | None) -> list[Image]:
+    return [_image(number, image) for number, image in enumerate(given or ())]
+
+
+def _image(number: int, given: Any) -> Image:
+    """Understand LightRAG's ``{"base64": …, "mime_type": …}``, and base64 or a data URL alone."""
+    try:
+        if isinstance(given, str):
+            return Image.from_base64(given)
+        return Image.from_base64(given["base64"], given.get("mime_type"))
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        raise OptionsError(
+            f"image_inputs: number {number} is not base64, a data URL, or a dict with 'base64' "
+            f"and 'mime_type': {exc}"
+        ) from exc
