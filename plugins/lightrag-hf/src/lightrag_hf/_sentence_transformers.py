@@ -128,9 +128,20 @@ def read_recipe(folder: Path, options: HFEmbeddingOptions) -> Recipe:
     Raises:
         UnsupportedError: The files ask for something that is not done here.
     """
-    modules = folder / "modules.json"
-    recipe = _listed(folder, json.loads(modules.read_text("utf-8"))) if modules.is_file() else None
-    return _overridden(recipe or _default(folder), options)
+    modules = _modules(folder)
+    return _overridden(_listed(folder, modules) if modules else _default(folder), options)
+
+
+def transformer_folder(folder: Path) -> Path:
+    """Return where in *folder* the model itself and its tokenizer are."""
+    modules = _modules(folder)
+    return folder / modules[0]["path"] if modules else folder
+
+
+def _modules(folder: Path) -> list[dict[str, str]]:
+    path = folder / "modules.json"
+    found: list[dict[str, str]] = json.loads(path.read_text("utf-8")) if path.is_file() else []
+    return found
 
 
 def _listed(folder: Path, modules: list[dict[str, str]]) -> Recipe:
