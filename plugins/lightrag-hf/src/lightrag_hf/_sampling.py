@@ -70,7 +70,7 @@ def _do_sample(options: HFLLMOptions, generation_config: Any) -> bool:
     return any(value is not None for value in asked) or bool(generation_config.do_sample)
 
 
-_RANGES = {
+_RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "temperature": (lambda value: value >= 0, "0 or more"),
     "top_k": (lambda value: value >= 0, "0 or more"),
     "top_p": (lambda value: 0 < value <= 1, "above 0 and at most 1"),
@@ -98,7 +98,7 @@ class Chooser:
     def __init__(self, sampling: Sampling, device: torch.device) -> None:
         self.sampling = sampling
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
-        self.generator = torch.Generator(device)  # type: ignore[no-untyped-call]  # torch's
+        self.generator = torch.Generator(device)
         self.generator.manual_seed(seed)
 
     @property

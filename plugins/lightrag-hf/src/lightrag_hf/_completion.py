@@ -1,0 +1,112 @@
+"""Completes with a model on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+from lightrag_hf._calls import Ask
+from lightrag_hf._connect import Hub
+from lightrag_hf._engine import Engine
+from lightrag_hf._language_model import load
+from lightrag_hf._loading import model_key, shared
+from lightrag_hf._prompt import context_window, prompt_tokens, room_for_answer
+from lightrag_hf._sampling import sampling_of
+from lightrag_hf.options import HFLLMOptions
+from ragcore import Chunk, Completion, CompletionRequest, UnsupportedError
+
+_log = logging.getLogger("lightrag_hf")
+
+
+@asynccontextmanager
+async def open_completion(
+    client: Hub, model_name: str, options: HFLLMOptions
+) -> AsyncIterator[HFCompletion]:
+    """
+    Load the model, or find it loaded, and lend it.
+
+    Raises:
+        ProviderError, OptionsError, UnsupportedError: As :func:`lightrag_hf._language_model.load`.
+    """
+    key = model_key("completion", client, model_name, options)
+    loaded = shared(
+        key, lambda: load(client, model_name, options), Engine.close, options.keep_alive
+    )
+    async with loaded as engine:
+        backend = HFCompletion(engine, model_name)
+        if options.num_ctx is not None and options.num_ctx > backend.limit:
+            _log.warning(
+                "num_ctx=%d: %s reads %d tokens, and no more",
+                options.num_ctx,
+                model_name,
+                backend.limit,
+            )
+        yield backend
+
+
+class HFCompletion:
+    """
+    One model's side of :class:`ragcore.StreamingBackend`.
+
+    Attributes:
+        limit: Tokens that the model reads and writes together, at most.
+    """
+
+    def __init__(self, engine: Engine, model_name: str) -> None:
+        self._engine = engine
+        self._model_name = model_name
+        self.limit = context_window(engine.model, engine.tokenizer)
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """
+        Answer *request*; calls at the same time share forward passes.
+
+        Raises:
+            ContextLengthError: The prompt does not fit into the context window.
+            InvalidRequestError: The model's chat template refuses the messages.
+            OptionsError: An option is out of range.
+            UnsupportedError: The model has no chat template, or images were sent.
+            ProviderError: The model failed, or does not fit into memory.
+        """
+        text = ""
+        async with aclosing(self.stream(request)) as chunks:
+            async for chunk in chunks:
+                text += chunk.text
+        return Completion(
+            text,
+            finish_reason=chunk.finish_reason or "stop",
+            usage=chunk.usage,
+            model=self._model_name,
+        )
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
+        """Answer *request* token by token; raises as :meth:`complete`."""
+        ask = await asyncio.to_thread(self._ask, request)
+        async with aclosing(self._engine.answer(ask)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def _ask(self, request: CompletionRequest) -> Ask:
+        options: HFLLMOptions = request.options
+        if request.response_format is not None:
+            raise UnsupportedError(
+                "response_format: lightrag-hf can't force the form of an answer."
+            )
+        generation_config = self._engine.model.generation_config
+        sampling = sampling_of(options, generation_config)
+        prompt = prompt_tokens(self._engine.tokenizer, request.messages)
+        room = room_for_answer(prompt, min(options.num_ctx or self.limit, self.limit))
+        longest = request.max_output_tokens or options.max_new_tokens
+        longest = longest or generation_config.max_new_tokens
+        return Ask(
+            prompt=prompt,
+            max_tokens=min(longest or room, room),
+            sampling=sampling,
+            stop=(*(options.stop or ()), *_stop_strings(generation_config.stop_strings)),
+        )
+
+
+def _stop_strings(found: str | list[str] | None) -> list[str]:
+    return [found] if isinstance(found, str) else list(found or ())

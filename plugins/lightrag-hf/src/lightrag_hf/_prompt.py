@@ -1,0 +1,96 @@
+"""Messages -> the tokens that the model reads."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import TemplateError
+
+from ragcore import ContextLengthError, InvalidRequestError, Message, UnsupportedError
+
+# Tokenizers say so when they have no limit.
+_NO_LIMIT = 10**9
+
+
+def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """
+    Return the conversation as the model was trained to read it, up to where it answers.
+
+    Blocks: 3 s for 10 MB.
+
+    Raises:
+        InvalidRequestError: The model's template refuses these messages.
+        UnsupportedError: The model has no chat template, or images were sent.
+    """
+    return encoded(tokenizer, rendered(tokenizer, messages))
+
+
+def rendered(tokenizer: Any, messages: Sequence[Message]) -> str:
+    """Return the conversation as text, by the chat template; raises as :func:`prompt_tokens`."""
+    _check(tokenizer, messages)
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    try:
+        text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    except (TemplateError, TypeError, ValueError, KeyError) as exc:
+        roles = ", ".join(message.role for message in messages)
+        raise InvalidRequestError(
+            f"The model's chat template refuses these messages ({roles}): {exc}"
+        ) from exc
+    return text
+
+
+def encoded(tokenizer: Any, text: str) -> list[int]:
+    """Return the tokens of *text*, in which the template has written all special ones."""
+    if not tokenizer.is_fast:
+        slow: list[int] = tokenizer.encode(text, add_special_tokens=False)
+        return slow
+    # A third of the time that the tokenizer itself takes, which also finds offsets.
+    encodings = tokenizer.backend_tokenizer.encode_batch_fast([text], add_special_tokens=False)
+    tokens: list[int] = encodings[0].ids
+    return tokens
+
+
+def without_limits(tokenizer: Any) -> Any:
+    """Return *tokenizer*, changed so that it neither cuts nor fills up what it encodes."""
+    if tokenizer.is_fast:
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+    return tokenizer
+
+
+def context_window(model: Any, tokenizer: Any) -> int:
+    """Return how many tokens the model reads and writes together, as its files say."""
+    config = model.config.get_text_config(decoder=True)
+    names = ("max_position_embeddings", "max_seq_len", "seq_length", "n_ctx")
+    limits = [getattr(config, name, None) for name in names]
+    known = [limit for limit in (*limits, tokenizer.model_max_length) if limit and limit > 0]
+    return int(known[0]) if known and known[0] < _NO_LIMIT else sys.maxsize
+
+
+def room_for_answer(prompt: Sequence[int], window: int) -> int:
+    """
+    Return how many tokens an answer may have.
+
+    Raises:
+        ContextLengthError: None; the prompt fills the window of *window* tokens.
+    """
+    if len(prompt) >= window:
+        raise ContextLengthError(
+            f"The prompt has {len(prompt)} tokens, and the context window {window}, of which the "
+            "answer needs at least one. Shorten the prompt, or raise num_ctx if it is below the "
+            "model's limit."
+        )
+    return window - len(prompt)
+
+
+def _check(tokenizer: Any, messages: Sequence[Message]) -> None:
+    if any(message.images for message in messages):
+        raise UnsupportedError("images: models of lightrag-hf read text only; leave images out.")
+    if not tokenizer.chat_template:
+        raise UnsupportedError(
+            "This model has no chat template: it was not trained to answer. Take its variant for "
+            "chats (often named 'Instruct' or 'Chat'), or put a chat_template.jinja into its "
+            "folder."
+        )
