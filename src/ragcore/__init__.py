@@ -6,6 +6,7 @@ installed provider. :mod:`ragcore.hookspecs` is the page for authors of plugins,
 :mod:`ragcore.lightrag` hands models to LightRAG.
 """
 
+from ragcore import sync
 from ragcore._connect import completion, embedding, providers
 from ragcore._embedding import EmbeddingModel
 from ragcore._model import CompletionModel, CompletionStream
@@ -28,6 +29,7 @@ from ragcore._records import (
     system,
     user,
 )
+from ragcore._retry_after import retry_after
 from ragcore._secrets import Secret
 from ragcore.errors import (
     AuthenticationError,
@@ -118,6 +120,8 @@ __all__ = [
     "hookimpl",
     "option",
     "providers",
+    "retry_after",
+    "sync",
     "system",
     "user",
 ]

@@ -22,7 +22,7 @@ from ragcore._errors import at_the_edge
 from ragcore._host_options import HostEmbeddingOptions, HostOptions
 from ragcore._model import CompletionModel, Identity
 from ragcore._plugins import Installed, registry
-from ragcore.errors import OptionsError
+from ragcore.errors import OptionsError, PluginError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import BindingOptions, read
 
@@ -112,7 +112,12 @@ class Opening(Generic[ProviderT]):
 
     @asynccontextmanager
     async def backend(self) -> AsyncIterator[Any]:
-        """Hold the plugin's backend, and the client it uses."""
+        """
+        Hold the plugin's backend, and the client it uses.
+
+        Raises:
+            PluginError: The plugin's code can't be imported, or its backend lacks the method.
+        """
         connect = await code_in_thread(self.provider.connect, self.distribution)
         make = await code_in_thread(self.provider.backend, self.distribution)
         async with AsyncExitStack() as stack:
@@ -120,7 +125,16 @@ class Opening(Generic[ProviderT]):
                 client = await stack.enter_async_context(shared_client(connect, self.connection))
                 made = make(client, self.model_name, self.options)
                 backend = await stack.enter_async_context(_entered(made))
+            method = "complete" if isinstance(self.provider, CompletionProvider) else "embed"
+            if not callable(getattr(backend, method, None)):
+                raise self._broken(f"its backend is a {type(backend).__name__}, without {method}()")
             yield backend
+
+    def _broken(self, what: str) -> PluginError:
+        return PluginError(
+            f"{self.distribution} can't be used: {what}. "
+            f"Ask the authors of {self.distribution} to mend it."
+        )
 
 
 def _entered(backend: Any) -> AbstractAsyncContextManager[Any]:

@@ -13,7 +13,7 @@ import math
 import os
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,8 +56,10 @@ def describe(annotation: Any) -> str:
         return "one of " + ", ".join(map(repr, arguments))
     if _is_union(annotation):
         return " or ".join(describe(kind) for kind in _kinds(annotation))
-    if origin in (list, tuple):
+    if _is_list(annotation):
         return f"a list, each item {describe(arguments[0])}"
+    if _is_dict(annotation) and arguments:
+        return f"{_WORDS[dict]}, each value {describe(arguments[1])}"
     kind = origin or annotation
     return _WORDS.get(kind, f"a {getattr(kind, '__name__', kind)}")
 
@@ -70,6 +72,7 @@ _WORDS = {
     Path: "a path",
     Secret: "a text (str) or a ragcore.Secret",
     dict: "a dict with str keys",
+    Any: "anything",
 }
 
 
@@ -82,7 +85,7 @@ def _is_literal(annotation: Any) -> bool:
 
 
 def _is_list(annotation: Any) -> bool:
-    return typing.get_origin(annotation) in (list, tuple)
+    return typing.get_origin(annotation) in (list, tuple, Sequence)
 
 
 def _is_dict(annotation: Any) -> bool:
@@ -104,7 +107,7 @@ def _values() -> cattrs.Converter:
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook(Path, _path)
     converter.register_structure_hook(Secret, _secret)
-    converter.register_structure_hook_func(_is_dict, _dict)
+    converter.register_structure_hook_factory(_is_dict, _dict_of)
     converter.register_structure_hook_func(_is_literal, _choice)
     converter.register_structure_hook_factory(_is_list, _list_of)
     return converter
@@ -118,8 +121,13 @@ def _exactly(value: Any, kind: Any) -> Any:
 
 
 def _number(value: Any, kind: Any) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            raise Unconvertible(describe(kind)) from None
+        if math.isfinite(number):
+            return number
     raise Unconvertible(describe(kind))
 
 
@@ -137,10 +145,18 @@ def _secret(value: Any, kind: Any) -> Secret:
     raise Unconvertible(describe(kind))
 
 
-def _dict(value: Any, _: Any) -> dict[str, Any]:
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return dict(value)
-    raise Unconvertible(describe(dict))
+def _dict_of(annotation: Any, converter: cattrs.Converter) -> Hook:
+    _, kind = typing.get_args(annotation) or (str, Any)
+
+    def convert(given: Any, _: Any) -> dict[str, Any]:
+        if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+            raise Unconvertible(describe(annotation))
+        try:
+            return {key: converter.structure(value, kind) for key, value in given.items()}
+        except Unconvertible:
+            raise Unconvertible(describe(annotation)) from None
+
+    return convert
 
 
 def _choice(value: Any, annotation: Any) -> Any:
@@ -153,7 +169,7 @@ def _choice(value: Any, annotation: Any) -> Any:
 
 def _list_of(annotation: Any, converter: cattrs.Converter) -> Hook:
     item = typing.get_args(annotation)[0]
-    build: Callable[[Iterable[Any]], Any] = typing.get_origin(annotation) or list
+    build: Callable[[Iterable[Any]], Any] = list if typing.get_origin(annotation) is list else tuple
 
     def convert(value: Any, _: Any) -> Any:
         if not isinstance(value, list | tuple | set | frozenset):
@@ -168,9 +184,17 @@ def _list_of(annotation: Any, converter: cattrs.Converter) -> Hook:
 
 def _instance(value: Any, annotation: Any) -> Any:
     kind = typing.get_origin(annotation) or annotation
-    if kind is Any or (callable(value) if kind is Callable else isinstance(value, kind)):
+    if kind is Any or (callable(value) if kind is Callable else _is_instance(value, kind)):
         return value
     raise Unconvertible(describe(annotation))
+
+
+def _is_instance(value: Any, kind: Any) -> bool:
+    try:
+        return isinstance(value, kind)
+    except TypeError:
+        # A Protocol that can't be checked at run time: the type checker has seen to it.
+        return True
 
 
 # --- text ---------------------------------------------------------------------------------
@@ -224,7 +248,7 @@ def _choice_from_text(text: str, annotation: Any) -> Any:
 def _json(text: str, annotation: Any) -> Any:
     try:
         return from_value(annotation, json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         wanted = describe(annotation).removeprefix("a ")
         raise Unconvertible(f"JSON for a {wanted}") from None
 

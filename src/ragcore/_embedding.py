@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -21,7 +22,7 @@ from ragcore._records import (
     Truncate,
     Usage,
 )
-from ragcore.errors import InvalidRequestError, OptionsError, PluginError, ProviderError
+from ragcore.errors import ContextLengthError, InvalidRequestError, OptionsError, ProviderError
 from ragcore.hookspecs import EmbeddingBackend
 from ragcore.options import merge
 
@@ -111,6 +112,10 @@ class EmbeddingModel:
 
     def _dimensions(self, asked: int | None) -> int | None:
         asked = self._host.dimensions if asked is None else asked
+        if asked is not None and (
+            isinstance(asked, bool) or not isinstance(asked, int) or asked < 1
+        ):
+            raise OptionsError(f"dimensions: {asked!r} is not a whole number above 0")
         if asked is None or self.capabilities.dimensions:
             return asked
         self._identity.refuse("dimensions", "the model's vectors have one length only")
@@ -146,8 +151,8 @@ class EmbeddingModel:
         single = call.branch()
         try:
             with at_the_edge(self._identity.provider, self._identity.model, single.attempts):
-                found = await single.persist(lambda: self._backend.embed(request))
-                found = self._checked(found, len(request.texts))
+                found = await single.persist(lambda: self._attempt(request))
+                found = self._checked(found, request)
         except InvalidRequestError as exc:
             exc.positions = tuple(start + position for position in exc.positions)
             raise
@@ -155,13 +160,24 @@ class EmbeddingModel:
             found, truncated=tuple(start + position for position in found.truncated)
         )
 
-    def _checked(self, found: object, count: int) -> Embeddings:
+    async def _attempt(self, request: EmbeddingRequest) -> Embeddings:
+        embedding = self._backend.embed(request)
+        if not inspect.isawaitable(embedding):
+            raise self._identity.wrong_type("embed", embedding, "an awaitable")
+        found = await embedding
         if not isinstance(found, Embeddings):
-            raise PluginError(
-                f"{self._identity.distribution}: embed() returned a {type(found).__name__}; "
-                "ask its authors to mend it."
+            raise self._identity.wrong_type("embed", found)
+        return found
+
+    def _checked(self, found: Embeddings, request: EmbeddingRequest) -> Embeddings:
+        if found.truncated and request.truncate == "error":
+            raise ContextLengthError("texts were cut unasked", positions=found.truncated)
+        vectors = _checked_vectors(found.vectors, len(request.texts))
+        if request.dimensions not in (None, vectors.shape[1]):
+            raise ProviderError(
+                f"vectors of length {vectors.shape[1]} came back, not {request.dimensions} as asked"
             )
-        return attrs.evolve(found, vectors=_checked_vectors(found.vectors, count))
+        return attrs.evolve(found, vectors=vectors)
 
     def _joined(self, parts: list[Embeddings]) -> Embeddings:
         import numpy as np
@@ -183,8 +199,8 @@ class EmbeddingModel:
 
 
 def _checked_texts(texts: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(texts, str):
-        raise OptionsError("texts: one str was given; pass a list of them")
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        raise OptionsError(f"texts: a {type(texts).__name__} was given; pass a list of str")
     texts = tuple(texts)
     for position, text in enumerate(texts):
         if not isinstance(text, str):
@@ -208,7 +224,9 @@ def _checked_vectors(vectors: object, count: int) -> npt.NDArray[np.float32]:
     import numpy as np
 
     try:
-        array = np.asarray(vectors, dtype=np.float32)
+        # What overflows becomes infinity, which is found below.
+        with np.errstate(over="ignore"):
+            array = np.asarray(vectors, dtype=np.float32)
     except (TypeError, ValueError) as exc:
         raise ProviderError(f"what came back is no table of numbers: {exc}") from exc
     if array.ndim != 2 or not array.shape[1]:  # noqa: PLR2004

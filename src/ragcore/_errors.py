@@ -25,9 +25,16 @@ def at_the_edge(provider: str, model: str, attempts: Attempts | None = None) -> 
 
 def _cut(exc: BaseException) -> None:
     """Drop the tracebacks of an error's causes: frames of an SDK hold keys in their locals."""
-    seen: set[int] = set()
-    cause = exc.__cause__ or exc.__context__
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        cause.__traceback__ = None
-        cause = cause.__cause__ or cause.__context__
+    seen = {id(exc)}
+    left = _behind(exc)
+    while left:
+        cause = left.pop()
+        if id(cause) not in seen:
+            seen.add(id(cause))
+            cause.__traceback__ = None
+            left += _behind(cause)
+
+
+def _behind(exc: BaseException) -> list[BaseException]:
+    parts = exc.exceptions if isinstance(exc, BaseExceptionGroup) else ()
+    return [one for one in (exc.__cause__, exc.__context__, *parts) if one is not None]

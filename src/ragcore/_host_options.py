@@ -13,7 +13,7 @@ class HostOptions(BindingOptions, binding="ragcore"):
     """How a call is made, whoever serves it."""
 
     timeout: float | None = option(
-        "Deadline of a call in seconds, everything included; 0 for none.", default=None
+        "Deadline of a call in seconds, everything included; 0 for none.", default=None, minimum=0
     )
     retry: Retry | None = option(
         "How persistent a call is; unset: as the provider says.", default=None, env=None
@@ -29,11 +29,11 @@ class HostEmbeddingOptions(HostOptions, binding="ragcore"):
     """How texts are embedded, whoever does it."""
 
     batch_size: int | None = option(
-        "Texts in one request; unset: as many as the provider takes.", default=None
+        "Texts in one request; unset: as many as the provider takes.", default=None, minimum=1
     )
-    max_concurrency: int = option("Requests of one call under way at once.", default=8)
+    max_concurrency: int = option("Requests of one call under way at once.", default=8, minimum=1)
     dimensions: int | None = option(
-        "Length of a vector, for models that can choose.", default=None, env=None
+        "Length of a vector, for models that can choose.", default=None, env=None, minimum=1
     )
 
 
@@ -45,7 +45,9 @@ CALL_PARAMETERS = (
     "limits",
     "max_output_tokens",
     "messages",
+    "reference",
     "response_format",
+    "self",
     "system",
     "texts",
     "truncate",

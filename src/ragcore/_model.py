@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -75,13 +76,30 @@ class Identity:
             self.warned.add(option)
             _log.warning("%s: %s is left out: %s", self.reference, option, why)
 
+    def wrong_type(self, method: str, found: object, wanted: str = "") -> PluginError:
+        """Say that the plugin's *method* broke its contract."""
+        but = f", not {wanted}" if wanted else ""
+        return PluginError(
+            f"{self.distribution}: {method}() returned a {type(found).__name__}{but}; "
+            "ask its authors to mend it."
+        )
+
+    async def next_chunk(self, chunks: AsyncGenerator[Chunk, None]) -> Chunk | None:
+        """Return the next of *chunks*; None at their end."""
+        try:
+            chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return None
+        if not isinstance(chunk, Chunk):
+            raise self.wrong_type("stream", chunk, "chunks")
+        return chunk
+
 
 class Call:
     """One call under way: its deadline, its attempts and its clock."""
 
     def __init__(self, identity: Identity, timeout: float | None) -> None:
-        if timeout is not None and (not isinstance(timeout, int | float) or timeout < 0):
-            raise OptionsError(f"timeout: {timeout!r} is not a number of seconds, 0 or more")
+        _check_timeout(timeout)
         self.identity: Identity = identity
         self.deadline: Deadline = Deadline(identity.host.timeout if timeout is None else timeout)
         self.attempts: Attempts = Attempts()
@@ -107,9 +125,9 @@ class Call:
         self._parts.append(part.attempts)
         return part
 
-    def first_chunk(self) -> None:
-        """Note that the first content is here."""
-        if self._first_chunk is None:
+    def note(self, chunk: Chunk | None) -> None:
+        """Note when the first content arrives."""
+        if self._first_chunk is None and chunk is not None and (chunk.text or chunk.reasoning):
             self._first_chunk = self._loop.time() - self._began
 
     def timings(self) -> Timings:
@@ -202,9 +220,12 @@ class CompletionModel:
         asked = self._ask(messages, system, response_format, max_output_tokens, options)
 
         async def attempt() -> Completion:
-            answer = await self._backend.complete(asked.request)
+            answering = self._backend.complete(asked.request)
+            if not inspect.isawaitable(answering):
+                raise self._identity.wrong_type("complete", answering, "an awaitable")
+            answer = await answering
             if not isinstance(answer, Completion):
-                raise self._wrong_type("complete", answer)
+                raise self._identity.wrong_type("complete", answer)
             return answer
 
         answer = await call.persist(attempt)
@@ -239,13 +260,18 @@ class CompletionModel:
 
         async def attempt() -> tuple[AsyncGenerator[Chunk, None], Chunk | None]:
             chunks = stream(asked.request)
+            if not isinstance(chunks, AsyncGenerator):
+                # It might be a coroutine, which would complain that nobody awaits it.
+                getattr(chunks, "close", lambda: None)()
+                raise self._identity.wrong_type("stream", chunks, "an async generator")
             try:
-                return chunks, await anext(chunks, None)
+                return chunks, await self._identity.next_chunk(chunks)
             except BaseException:
                 await chunks.aclose()
                 raise
 
         chunks, first = await call.persist(attempt)
+        call.note(first)
         try:
             yield CompletionStream(chunks, first, call, asked)
         finally:
@@ -288,13 +314,6 @@ class CompletionModel:
             "the model can't be made to answer in JSON; on_unsupported='prompt' asks it in words",
         )
         return turns, None, None, None
-
-    def _wrong_type(self, method: str, answer: object) -> PluginError:
-        kind = type(answer).__name__
-        return PluginError(
-            f"{self._identity.distribution}: {method}() returned a {kind}; "
-            "ask its authors to mend it."
-        )
 
 
 class CompletionStream:
@@ -339,13 +358,11 @@ class CompletionStream:
             self._completion = self._finish()
             raise StopAsyncIteration
         self._seen.append(chunk)
-        if chunk.text or chunk.reasoning:
-            self._call.first_chunk()
         return chunk
 
     async def _read(self) -> Chunk | None:
         try:
-            return await self._call.within(lambda: anext(self._chunks, None))
+            return await self._call.within(self._awaited)
         except TransientError as exc:
             if self._call.deadline.left <= 0:
                 raise
@@ -353,6 +370,11 @@ class CompletionStream:
         except InterruptedStreamError as exc:
             exc.text = exc.text or self._text()
             raise
+
+    async def _awaited(self) -> Chunk | None:
+        chunk = await self._call.identity.next_chunk(self._chunks)
+        self._call.note(chunk)
+        return chunk
 
     def _finish(self) -> Completion:
         reasons = [chunk.finish_reason for chunk in self._seen if chunk.finish_reason]
@@ -382,6 +404,16 @@ class CompletionStream:
 
     def _text(self) -> str:
         return "".join(chunk.text for chunk in self._seen)
+
+
+def _check_timeout(timeout: float | None) -> None:
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 <= timeout < _INF:
+        raise OptionsError(f"timeout: {timeout!r} is not a number of seconds, 0 or more")
+
+
+_INF = float("inf")
 
 
 def _tokens(count: int | None) -> int | None:

@@ -18,7 +18,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal, TypeVar
+from types import ModuleType
+from typing import Any, Literal, NoReturn, TypeVar
 
 import attrs
 import pluggy
@@ -168,16 +169,18 @@ class Registry:
     def _unknown(self, task: Task, name: str) -> str:
         names = self._names(task)
         message = f"No provider {name!r} (installed: {', '.join(names) or 'none'})."
-        if name in SHIPPED:
-            if SHIPPED[name] in self.switched_off:
-                return f"{message} {SHIPPED[name]} is switched off by {ALLOW} or {DENY}."
+        if name in SHIPPED and SHIPPED[name] not in self.switched_off:
             return f"{message} Install it: pip install {SHIPPED[name]}"
+        if self.switched_off:
+            message += f" Switched off by {ALLOW} or {DENY}: {', '.join(self.switched_off)}."
+        if name in SHIPPED:
+            return message
         if close := difflib.get_close_matches(name, {*names, *SHIPPED}, n=1):
             message += f" Did you mean {close[0]!r}?"
             if close[0] not in names and close[0] in SHIPPED:
                 message += f" Install it: pip install {SHIPPED[close[0]]}"
         if self.broken:
-            message += f" Set aside as broken: {', '.join(b.distribution for b in self.broken)}."
+            message += f" Set aside as broken: {'; '.join(map(str, self.broken))}"
         return message
 
 
@@ -202,19 +205,27 @@ def _either(one: Capabilities, other: Capabilities) -> Capabilities:
 
 _HOST = Source("lightrag-core", "", "ragcore", lambda: _host_options)
 
-_lock = threading.Lock()
+_lock = threading.RLock()
+_loading = threading.local()
 _temporary: list[Source] = []
 
 
 def registry() -> Registry:
     """Return what is installed; found once per process."""
     with _lock:
+        # A plugin that asks here would load itself again, and again.
+        if getattr(_loading, "under_way", False):
+            raise PluginError("A plugin asked for providers while plugins were being loaded.")
         return _registry()
 
 
 @functools.cache
 def _registry() -> Registry:
-    return build([*_entry_points(), *_temporary], os.environ)
+    _loading.under_way = True
+    try:
+        return build([*_entry_points(), *_temporary], os.environ)
+    finally:
+        _loading.under_way = False
 
 
 @contextmanager
@@ -230,14 +241,43 @@ def plugged(source: Source) -> Iterator[None]:
 
 
 def _entry_points() -> Iterator[Source]:
-    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        distribution = entry_point.dist
-        yield Source(
-            distribution=distribution.name if distribution else "unknown",
-            version=distribution.version if distribution else "",
-            entry_point=entry_point.name,
-            load=entry_point.load,
-        )
+    try:
+        found = list(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
+    except Exception:  # noqa: BLE001  # one unreadable entry_points.txt, and none can be listed
+        yield from _one_by_one()
+        return
+    for entry_point in found:
+        yield _source(entry_point, entry_point.dist)
+
+
+def _one_by_one() -> Iterator[Source]:
+    seen = set()
+    for distribution in importlib.metadata.distributions():
+        name = _normalised(_name_of(distribution))
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            for entry_point in distribution.entry_points.select(group=ENTRY_POINT_GROUP):
+                yield _source(entry_point, distribution)
+        except Exception as exc:  # noqa: BLE001  # what importlib raises here it does not document
+            yield Source(_name_of(distribution), "", "entry_points.txt", partial(_unreadable, exc))
+
+
+def _unreadable(exc: Exception) -> NoReturn:
+    raise ValueError("its entry_points.txt can't be read") from exc
+
+
+def _name_of(distribution: importlib.metadata.Distribution | None) -> str:
+    # A distribution whose METADATA is gone has no name, whatever its annotation says.
+    return (distribution and distribution.metadata["Name"]) or "unknown"
+
+
+def _source(
+    entry_point: importlib.metadata.EntryPoint, distribution: importlib.metadata.Distribution | None
+) -> Source:
+    version = distribution and distribution.metadata["Version"]
+    return Source(_name_of(distribution), version or "", entry_point.name, entry_point.load)
 
 
 def _normalised(name: str) -> str:
@@ -256,7 +296,7 @@ def _is_on(source: Source, environ: Mapping[str, str]) -> bool:
 
 def build(sources: Iterable[Source], environ: Mapping[str, str]) -> Registry:
     """Load each of *sources* that *environ* does not switch off, and settle who owns which name."""
-    manager = pluggy.PluginManager(ENTRY_POINT_GROUP)
+    manager = _Manager(ENTRY_POINT_GROUP)
     manager.add_hookspecs(hookspecs)
     sources = list(sources)
     on = [source for source in sources if _is_on(source, environ)]
@@ -267,7 +307,7 @@ def build(sources: Iterable[Source], environ: Mapping[str, str]) -> Registry:
         try:
             found, more = _load(manager, source)
         except SetAside as exc:
-            broken[_broken(source, exc)] = _names_of(source)
+            broken[_broken(source, exc)] = _probable_names(source)
         else:
             claims += found
             groups += more
@@ -286,12 +326,12 @@ def _broken(source: Source, why: SetAside) -> BrokenPlugin:
     return BrokenPlugin(source.distribution, source.entry_point, why.reason, why.cure)
 
 
-def _names_of(source: Source) -> tuple[str, ...]:
+def _probable_names(source: Source) -> tuple[str, ...]:
     """Return what a plugin that can't be asked probably provides."""
     name = _normalised(source.distribution)
     shipped = [provider for provider, owner in SHIPPED.items() if owner == name]
-    own = [] if SHIPPED.get(source.entry_point, name) != name else [source.entry_point]
-    return (*own, *shipped)
+    likely = (source.entry_point, name, re.sub("^(ragcore|lightrag)-", "", name))
+    return (*(own for own in likely if SHIPPED.get(own, name) == name), *shipped)
 
 
 # --- one plugin -----------------------------------------------------------------------------
@@ -301,69 +341,111 @@ def _load(
     manager: pluggy.PluginManager, source: Source
 ) -> tuple[list[_Claim], list[type[BindingOptions]]]:
     cure = f"Upgrade or uninstall it: pip install --upgrade {source.distribution}"
-    plugin = run_foreign(source.load, cure)
-    _check_functions(plugin, source)
     # pluggy keys plugins by name, and an entry point's name need not be unique.
     name = f"{source.distribution}/{source.entry_point}"
+    plugin = run_foreign(source.load, cure)
+    if other := manager.get_name(plugin):
+        if other.startswith(f"{source.distribution}/"):
+            # One module behind two entry points has said all it has to say.
+            return [], []
+        raise SetAside(f"its module is that of {other.split('/')[0]}", cure)
     try:
-        run_foreign(lambda: _register(manager, plugin, name), cure)
-        return _ask(manager, plugin, source, cure)
+        return run_foreign(lambda: _registered(manager, plugin, source, name), cure)
     except SetAside:
-        if manager.has_plugin(name):
+        if manager.get_plugin(name) is plugin:
             manager.unregister(name=name)
         raise
 
 
-def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
+def _registered(
+    manager: pluggy.PluginManager, plugin: object, source: Source, name: str
+) -> tuple[list[_Claim], list[type[BindingOptions]]]:
+    _check_functions(plugin, source)
     manager.register(plugin, name=name)
     manager.check_pending()
+    return _ask(manager, plugin, source)
 
 
-def run_foreign(call: Callable[[], T], cure: str) -> T:
+def run_foreign(call: Callable[[], T], cure: str, doing: str = "") -> T:
     """
     Run other people's code, of which anything can be expected.
 
     Raises:
-        SetAside: It raised, or tried to end the process.
+        SetAside: It raised, or tried to end the process; the reason begins with *doing*.
     """
     try:
         return call()
-    except (Exception, SystemExit) as exc:
-        reason = str(exc) or "no message"
-        raise SetAside(f"{type(exc).__name__}: {reason}", cure) from exc
+    except (SetAside, KeyboardInterrupt):
+        raise
+    except BaseException as exc:  # extension modules panic with classes of their own
+        raise SetAside(f"{doing}{type(exc).__name__}: {_text_of(exc)}", cure) from exc
+
+
+def _text_of(exc: BaseException) -> str:
+    try:
+        return str(exc) or "no message"
+    except Exception:  # noqa: BLE001  # a broken __str__ must not hide who is broken
+        return "its message can't be shown"
+
+
+class _Manager(pluggy.PluginManager):
+    """Looks at what a module defines, not at what it would import if it were asked for."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        return super().parse_hookimpl_opts(plugin, name) if name in _names_in(plugin) else None
+
+
+def _names_in(plugin: object) -> Iterable[str]:
+    # Names that a module serves by __getattr__ may be listed by its __dir__, and cost an SDK.
+    return vars(plugin) if isinstance(plugin, ModuleType) else dir(plugin)
+
+
+_HOOKS = (
+    "ragcore_completion_providers",
+    "ragcore_embedding_providers",
+    "ragcore_options",
+)
 
 
 def _check_functions(plugin: object, source: Source) -> None:
     """Refuse by name what pluggy would silently ignore, or call and get nothing from."""
-    found = 0
-    for name in dir(plugin):
-        function = getattr(plugin, name, None)
-        if not name.startswith("ragcore_") or not callable(function):
-            continue
-        if hasattr(function, "ragcore_spec"):
-            continue
-        marks = getattr(function, "ragcore_impl", None)
-        ask = f"Ask the authors of {source.distribution} to mend it"
-        if marks is None:
-            raise SetAside(f"{name} lacks @ragcore.hookimpl", ask)
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            raise SetAside(f"{name} is async; hooks are plain functions", ask)
-        if marks.get("wrapper") or marks.get("hookwrapper"):
-            raise SetAside(f"{name} is a wrapper; hooks are called one by one", ask)
-        found += 1
+    mend = f"Ask the authors of {source.distribution} to mend it"
+    found = [
+        name for name in _names_in(plugin) if _is_hook(name, getattr(plugin, name, None), mend)
+    ]
     if not found:
-        raise SetAside(
-            "it implements no hook",
-            f"Ask the authors of {source.distribution}: ragcore/hookspecs.py lists the hooks",
-        )
+        raise SetAside(f"it implements no hook; there are {', '.join(_HOOKS)}", mend)
+
+
+def _is_hook(name: str, function: object, mend: str) -> bool:
+    marks = getattr(function, f"{ENTRY_POINT_GROUP}_impl", None)
+    if not isinstance(marks, dict):
+        unmarked = name.startswith("ragcore_") and inspect.isroutine(function)
+        if unmarked and not hasattr(function, f"{ENTRY_POINT_GROUP}_spec"):
+            raise SetAside(f"{name} lacks @ragcore.hookimpl", mend)
+        return False
+    hook = marks.get("specname") or name
+    if hook not in _HOOKS and not marks.get("optionalhook"):
+        close = difflib.get_close_matches(hook, _HOOKS, n=1, cutoff=0)
+        raise SetAside(f"{hook} is no hook of ragcore; did its authors mean {close[0]}?", mend)
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise SetAside(f"{name} is async; hooks are plain functions", mend)
+    if marks.get("wrapper") or marks.get("hookwrapper"):
+        raise SetAside(f"{name} is a wrapper; hooks are called one by one", mend)
+    return hook in _HOOKS
 
 
 def _ask(
-    manager: pluggy.PluginManager, plugin: object, source: Source, cure: str
+    manager: pluggy.PluginManager, plugin: object, source: Source
 ) -> tuple[list[_Claim], list[type[BindingOptions]]]:
+    mend = f"Upgrade or uninstall it: pip install --upgrade {source.distribution}"
+
     def results(hook: str) -> list[Any]:
         own = (i for i in getattr(manager.hook, hook).get_hookimpls() if i.plugin is plugin)
-        lists = [run_foreign(partial(_listed_results, impl.function), cure) for impl in own]
+        lists = [
+            run_foreign(partial(_listed_results, impl.function), mend, f"{hook} failed: ")
+            for impl in own
+        ]
         return [result for results in lists for result in results]
 
     claims = [
@@ -373,14 +455,11 @@ def _ask(
         _claim(source, "embedding", EmbeddingProvider, record)
         for record in results("ragcore_embedding_providers")
     ]
-    groups = results("ragcore_options")
-    for group in groups:
-        if not (isinstance(group, type) and issubclass(group, BindingOptions)):
-            raise SetAside(f"ragcore_options returned {group!r}, no BindingOptions class", cure)
+    groups = [_group(source, group) for group in results("ragcore_options")]
     counts = Counter((claim.task, name) for claim in claims for name in claim.names)
     for (task, name), count in counts.items():
         if count > 1:
-            raise SetAside(f"it brings two {task} providers named {name!r}", cure)
+            raise SetAside(f"it brings two {task} providers named {name!r}", mend)
     return claims, groups
 
 
@@ -389,19 +468,34 @@ def _listed_results(function: Callable[[], Iterable[Any]]) -> list[Any]:
     return list(function())
 
 
+def _group(source: Source, group: object) -> type[BindingOptions]:
+    cure = f"Ask the authors of {source.distribution} to mend it"
+    if not (isinstance(group, type) and issubclass(group, BindingOptions)):
+        raise SetAside(f"ragcore_options returned {_a(group)}, no BindingOptions class", cure)
+    run_foreign(group.fields, cure, f"options {group.__name__}: ")
+    return group
+
+
+def _a(thing: object) -> str:
+    # Not its repr: that is other people's code, too.
+    return f"a {type(thing).__name__}"
+
+
 def _claim(source: Source, task: Task, kind: type[Record], record: object) -> _Claim:
     cure = f"Ask the authors of {source.distribution} to mend it"
     if not isinstance(record, kind):
-        raise SetAside(f"ragcore_{task}_providers returned {record!r}, no {kind.__name__}", cure)
-    run_foreign(lambda: record.capabilities_of(""), cure)
-    groups = dict.fromkeys((*HOST_OPTIONS, record.connection, record.options))
+        raise SetAside(f"ragcore_{task}_providers returned {_a(record)}, no {kind.__name__}", cure)
+    capabilities = run_foreign(lambda: record.capabilities_of(""), cure, "capabilities: ")
+    if not isinstance(capabilities, Capabilities):
+        raise SetAside(f"capabilities returned {_a(capabilities)}, no Capabilities", cure)
     owners = dict.fromkeys(CALL_PARAMETERS, "the host")
-    for group in groups:
-        for field in run_foreign(group.fields, cure):
-            if owners.setdefault(field.name, field.binding) != field.binding:
+    owners |= {field.name: "the host" for group in HOST_OPTIONS for field in group.fields()}
+    for group in dict.fromkeys((record.connection, record.options)):
+        for field in run_foreign(group.fields, cure, f"options {group.__name__}: "):
+            if owners.setdefault(field.name, group.__name__) != group.__name__:
                 raise SetAside(
                     f"option {field.name!r} of provider {record.name!r} is declared twice, "
-                    f"by {owners[field.name]} and by {field.binding}",
+                    f"by {owners[field.name]} and by {group.__name__}",
                     cure,
                 )
     return _Claim(source, task, record)
@@ -414,35 +508,44 @@ def _settled(
     claims: list[_Claim],
 ) -> tuple[list[_Claim], dict[BrokenPlugin, tuple[str, ...]]]:
     """Keep the claims that stand, and say of the others why they don't."""
+    rightful, trespassing = _sorted_out(claims, _trespass)
     owners: dict[str, set[str]] = {}
-    for claim in claims:
+    for claim in rightful:
         for name in claim.names:
             owners.setdefault(name, set()).add(_normalised(claim.source.distribution))
-    standing: list[_Claim] = []
-    set_aside: dict[BrokenPlugin, tuple[str, ...]] = {}
-    for claim in claims:
-        why = _contested(claim, owners)
-        if why is None:
-            standing.append(claim)
-        else:
-            set_aside[_broken(claim.source, why)] = claim.names
+    standing, contested = _sorted_out(rightful, partial(_contested, owners))
     taken = {name for claim in standing for name in claim.names}
-    return standing, {
-        plugin: tuple(name for name in names if name not in taken)
-        for plugin, names in set_aside.items()
-    }
+    set_aside: dict[BrokenPlugin, tuple[str, ...]] = {}
+    for claim, why in trespassing + contested:
+        plugin = _broken(claim.source, why)
+        names = (name for name in claim.names if name not in taken)
+        set_aside[plugin] = (*set_aside.get(plugin, ()), *names)
+    return standing, set_aside
 
 
-def _contested(claim: _Claim, owners: Mapping[str, set[str]]) -> SetAside | None:
+def _sorted_out(
+    claims: Iterable[_Claim], verdict: Callable[[_Claim], SetAside | None]
+) -> tuple[list[_Claim], list[tuple[_Claim, SetAside]]]:
+    judged = [(claim, verdict(claim)) for claim in claims]
+    kept = [claim for claim, why in judged if why is None]
+    return kept, [(claim, why) for claim, why in judged if why is not None]
+
+
+def _trespass(claim: _Claim) -> SetAside | None:
     own = _normalised(claim.source.distribution)
     for name in claim.names:
-        if owner := SHIPPED.get(name):
-            if owner != own:
-                return SetAside(
-                    f"it claims the provider name {name!r}, which belongs to {owner}",
-                    f"Uninstall it, or set {DENY}={claim.source.distribution}",
-                )
-        elif others := owners[name] - {own}:
+        if SHIPPED.get(name, own) != own:
+            return SetAside(
+                f"it claims the provider name {name!r}, which belongs to {SHIPPED[name]}",
+                f"Uninstall it, or set {DENY}={claim.source.distribution}",
+            )
+    return None
+
+
+def _contested(owners: Mapping[str, set[str]], claim: _Claim) -> SetAside | None:
+    own = _normalised(claim.source.distribution)
+    for name in claim.names:
+        if others := owners[name] - {own}:
             rivals = ", ".join(sorted(others))
             return SetAside(
                 f"the provider name {name!r} is claimed by {rivals} too",

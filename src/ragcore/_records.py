@@ -110,7 +110,11 @@ class Message:
 
     role: Role = attrs.field(validator=attrs.validators.in_(typing.get_args(Role)))
     content: str = attrs.field(validator=attrs.validators.instance_of(str))
-    images: tuple[Image, ...] = attrs.field(default=(), converter=_images)
+    images: tuple[Image, ...] = attrs.field(
+        default=(),
+        converter=_images,
+        validator=attrs.validators.deep_iterable(attrs.validators.instance_of(Image)),
+    )
 
 
 def system(content: str) -> Message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -48,9 +49,9 @@ def wanted(response_format: Any) -> Wanted | None:
         case Mapping():
             return _of_mapping(response_format)
         case type() if hasattr(response_format, "model_json_schema"):
-            return _of_pydantic(response_format)
+            return _of_class(_of_pydantic, response_format)
         case type() if attrs.has(response_format):
-            return _of_attrs(response_format)
+            return _of_class(_of_attrs, response_format)
     raise OptionsError(
         f"response_format: {response_format!r:.80} is not a JSONObject, a JSONSchema, a JSON "
         "Schema (dict), a pydantic model or an attrs class"
@@ -66,13 +67,31 @@ def _of_mapping(given: Mapping[str, Any]) -> Wanted | None:
         case {"type": "json_schema", "json_schema": {"schema": schema} as asked}:
             named = {key: asked[key] for key in ("name", "strict") if asked.get(key) is not None}
             return Wanted(JSONSchema(schema, **named))
+        case {"type": "json_schema"}:
+            raise OptionsError(
+                "response_format: {'type': 'json_schema'} lacks {'json_schema': {'schema': …}}"
+            )
     return Wanted(JSONSchema(given))
 
 
+def _of_class(read: Callable[[Any], Wanted], cls: type) -> Wanted:
+    try:
+        return read(cls)
+    except OptionsError:
+        raise
+    except Exception as exc:  # pydantic and msgspec say in many ways that a field has no schema
+        raise OptionsError(
+            f"response_format: {cls.__name__} can't be put as a JSON Schema: {exc}"
+        ) from exc
+
+
+# Classes are few, and a schema takes longer to make than all the rest of a call.
+@functools.lru_cache(maxsize=128)
 def _of_pydantic(cls: Any) -> Wanted:
     return Wanted(JSONSchema(cls.model_json_schema(), name=cls.__name__), cls.model_validate_json)
 
 
+@functools.lru_cache(maxsize=128)
 def _of_attrs(cls: type) -> Wanted:
     try:
         import msgspec

@@ -50,7 +50,8 @@ module. The module implements any of the three hooks below. A complete one::
             return Completion(answer.text)
 
 The plugin makes **one attempt** and translates its SDK's exceptions into those of
-:mod:`ragcore.errors`; the class it picks says whether another attempt may help. Options, retries,
+:mod:`ragcore.errors`; the class it picks says whether another attempt may help, and
+:func:`ragcore.retry_after` reads from a response's headers when. Options, retries,
 deadlines, batching, order, checks, timings and the way into LightRAG are the host's.
 
 Code is named as text, ``"package.module:attribute"``, and imported once, in a thread, when the
@@ -165,6 +166,17 @@ def _options(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         )
 
 
+def _capabilities(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not (isinstance(value, Capabilities) or callable(value)):
+        raise ValueError(f"{attribute.name}={value!r} is neither Capabilities nor a function.")  # noqa: TRY004
+
+
+def _aliases(names: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise ValueError(f"aliases={names!r} is one str; pass a tuple of them.")  # noqa: TRY004
+    return tuple(names)
+
+
 _required_code = attrs.validators.and_(attrs.validators.instance_of(str), _code)
 
 
@@ -176,10 +188,12 @@ class _Provider:
     connect: str = attrs.field(validator=_required_code)
     backend: str = attrs.field(validator=_required_code)
     aliases: tuple[str, ...] = attrs.field(
-        default=(), converter=tuple, validator=attrs.validators.deep_iterable(_name)
+        default=(), converter=_aliases, validator=attrs.validators.deep_iterable(_name)
     )
-    capabilities: Capabilities | Callable[[str], Capabilities] = Capabilities()
-    retry: Retry = Retry()
+    capabilities: Capabilities | Callable[[str], Capabilities] = attrs.field(
+        default=Capabilities(), validator=_capabilities
+    )
+    retry: Retry = attrs.field(default=Retry(), validator=attrs.validators.instance_of(Retry))
     list_models: str | None = attrs.field(default=None, validator=_code)
     tokenizer: str | None = attrs.field(default=None, validator=_code)
 

@@ -20,7 +20,7 @@ import difflib
 import functools
 import os
 import typing
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, ClassVar, Literal, cast, dataclass_transform
 
 import attrs
@@ -41,6 +41,7 @@ class _Declaration:
     env: str | tuple[str, ...] | None
     secret: bool
     scope: Scope
+    minimum: float | None
 
 
 def option(
@@ -50,6 +51,7 @@ def option(
     env: str | tuple[str, ...] | None = _DERIVED,
     secret: bool = False,
     scope: Scope = "model",
+    minimum: float | None = None,
 ) -> Any:
     """
     Declare one option of a :class:`BindingOptions` class.
@@ -61,10 +63,11 @@ def option(
             aliases. Left out: ``BINDING_FIELD``. None: a keyword argument only.
         secret: The value is a :class:`ragcore.Secret`; a plain ``str`` is wrapped.
         scope: ``"call"`` if it may also be set for a single call.
+        minimum: The least that a number may be.
     """
     return attrs.field(
         default=default,
-        metadata={_METADATA: _Declaration(help, env, secret, scope)},
+        metadata={_METADATA: _Declaration(help, env, secret, scope, minimum)},
         repr=_shown if secret else True,
     )
 
@@ -82,6 +85,7 @@ class OptionField:
         variables: Environment variables, the standard name first; empty for keyword-only.
         type: The annotation, resolved.
         required: It has no default.
+        minimum: The least that a number may be; None for any.
     """
 
     binding: str
@@ -92,6 +96,7 @@ class OptionField:
     variables: tuple[str, ...]
     secret: bool
     scope: Scope
+    minimum: float | None = None
 
     @property
     def required(self) -> bool:
@@ -102,6 +107,19 @@ class OptionField:
     def where(self) -> str:
         """Its full name, as messages end with it."""
         return f"{self.binding}.{self.name}"
+
+    def checked(self, convert: Callable[[Any, Any], Any], value: Any) -> Any:
+        """
+        Return *value* as *convert* makes it.
+
+        Raises:
+            Unconvertible: It has another type, or is too small.
+        """
+        converted = convert(self.type, value)
+        is_number = isinstance(converted, int | float)
+        if self.minimum is not None and is_number and converted < self.minimum:
+            raise Unconvertible(f"{self.minimum:g} or more")
+        return converted
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(option,))
@@ -119,6 +137,8 @@ class BindingOptions:
 
     def __init_subclass__(cls, *, binding: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if taken := [name for name in vars(cls).get("__annotations__", ()) if _is_taken(name)]:
+            raise TypeError(f"{cls.__name__}: an option can't be named {', '.join(taken)}.")
         cls._binding_name = binding
         attrs.define(
             cls,
@@ -134,7 +154,7 @@ class BindingOptions:
             raise TypeError(f"{type(self).__name__} is a mixin: subclass it with binding='…'.")
         problems, checked = _problems(type(self), values)
         _raise(_unknown([type(self)], values) + problems)
-        self.__attrs_init__(**checked)  # type: ignore[attr-defined]  # written by attrs
+        _fill(self, checked)
 
     @classmethod
     def binding(cls) -> str:
@@ -155,6 +175,13 @@ class BindingOptions:
         }
 
 
+_UNDECLARED = _Declaration("", _DERIVED, secret=False, scope="model", minimum=None)
+
+
+def _is_taken(name: str) -> bool:
+    return hasattr(BindingOptions, name) and not name.startswith("_")
+
+
 @functools.cache
 def _fields(cls: Any) -> tuple[OptionField, ...]:
     hints = typing.get_type_hints(cls)
@@ -166,7 +193,7 @@ def _fields(cls: Any) -> tuple[OptionField, ...]:
 
 
 def _field(binding: str, attribute: attrs.Attribute[Any], annotation: Any) -> OptionField:
-    declared = attribute.metadata.get(_METADATA) or _Declaration("", _DERIVED, False, "model")
+    declared = attribute.metadata.get(_METADATA) or _UNDECLARED
     match declared.env:
         case None:
             variables: tuple[str, ...] = ()
@@ -183,8 +210,10 @@ def _field(binding: str, attribute: attrs.Attribute[Any], annotation: Any) -> Op
         help=declared.help,
         default=attribute.default,
         variables=variables,
-        secret=declared.secret,
+        # What is typed as a secret is one, whether or not it was said twice.
+        secret=declared.secret or Secret in (annotation, *typing.get_args(annotation)),
         scope=declared.scope,
+        minimum=declared.minimum,
     )
 
 
@@ -239,7 +268,7 @@ def merge(base: BindingOptions, keywords: Mapping[str, Any]) -> BindingOptions:
     problems += [
         f"{name}: is set when the model is opened, not for a single call @ {fields[name].where}"
         for name in keywords
-        if name in fields and fields[name].scope == "model"
+        if name in fields and fields[name].scope == "model" and keywords[name] is not None
     ]
     given = {
         name: value for name, value in keywords.items() if name in fields and value is not None
@@ -280,7 +309,7 @@ def _from_environment(
         if variable is None:
             continue
         try:
-            values[field.name] = from_text(field.type, environ[variable])
+            values[field.name] = field.checked(from_text, environ[variable])
         except Unconvertible as exc:
             shown = "the value" if field.secret else repr(environ[variable])
             problems[field.name] = f"{variable}: {shown} is not {exc} @ {field.where}"
@@ -299,7 +328,7 @@ def _problems(
                 problems.append(_missing(field))
             continue
         try:
-            checked[field.name] = from_value(field.type, value)
+            checked[field.name] = field.checked(from_value, value)
         except Unconvertible as exc:
             shown = "the value" if field.secret else f"{value!r:.80}"
             problems.append(f"{field.name}: {shown} is not {exc} @ {field.where}")
@@ -318,5 +347,15 @@ def _raise(problems: list[str]) -> None:
 
 def _made(group: type[BindingOptions], checked: Mapping[str, Any]) -> BindingOptions:
     instance = group.__new__(group)
-    instance.__attrs_init__(**checked)  # type: ignore[attr-defined]  # written by attrs
+    _fill(instance, checked)
     return instance
+
+
+def _fill(instance: BindingOptions, checked: Mapping[str, Any]) -> None:
+    try:
+        instance.__attrs_init__(**checked)  # type: ignore[attr-defined]  # written by attrs
+    except OptionsError:
+        raise
+    except ValueError as exc:
+        # A validator or __attrs_post_init__ of the class.
+        raise OptionsError(f"{exc} @ {instance.binding()}") from exc
