@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ _LIGHTRAGS_WORDS = {
 }
 
 
-def llm_model_func(reference: str, **options: Any) -> Callable[..., Awaitable[Any]]:
+def llm_model_func(reference: str, **options: Any) -> Callable[..., Coroutine[Any, Any, Any]]:
     """
     Make LightRAG's ``llm_model_func`` out of a model.
 
