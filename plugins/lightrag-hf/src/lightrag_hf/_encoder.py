@@ -34,8 +34,10 @@ from ragcore import OptionsError, UnsupportedError
 
 # Measured on two cores with MiniLM: 1,024 to 2,048 are equally fast, more is slower. An
 # accelerator wants more work at a time.
-_BATCH_TOKENS = {"cpu": 2048}
+_BATCH_TOKENS = {"cpu": 1024}
 _ACCELERATOR_BATCH_TOKENS = 16384
+
+_READING_THREADS = 4
 
 
 class Encoder:
@@ -44,7 +46,7 @@ class Encoder:
 
     Attributes:
         reader: Texts to rows.
-        reading: The thread in which texts are read, so that a long one delays no other's vectors.
+        reading: The threads in which texts are read, so that a long one delays nobody else.
         forward: Rows to vectors.
     """
 
@@ -52,7 +54,7 @@ class Encoder:
         self, model: PreTrainedModel, reader: Reader, recipe: Recipe, batch_tokens: int | None
     ) -> None:
         self.reader = reader
-        self.reading = ThreadPoolExecutor(1, "lightrag-hf-read")
+        self.reading = ThreadPoolExecutor(_READING_THREADS, "lightrag-hf-read")
         self._model = model
         self._device = model.device
         self._padding = getattr(model.config, "pad_token_id", None) or 0

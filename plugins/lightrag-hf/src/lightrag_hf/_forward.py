@@ -161,7 +161,7 @@ class ForwardQueue:
     def _compute_halves(self, rows: Sequence[Row]) -> Vectors:
         self._recover()
         half = len(rows) // 2
-        self._batch_tokens = max(1, half * len(rows[0].ids))
+        self._batch_tokens = min(self._batch_tokens, half * len(rows[0].ids))
         _log.warning("Out of memory: batches are of %d tokens from now on", self._batch_tokens)
         parts = [self._compute_what_fits(part) for part in (rows[:half], rows[half:])]
         return np.concatenate(parts)

