@@ -120,6 +120,10 @@ class Opening(Generic[ProviderT]):
         """
         connect = await code_in_thread(self.provider.connect, self.distribution)
         make = await code_in_thread(self.provider.backend, self.distribution)
+        if inspect.iscoroutinefunction(connect) or inspect.isasyncgenfunction(connect):
+            raise self._broken(f"{self.provider.connect} lacks @asynccontextmanager")
+        if inspect.iscoroutinefunction(make):
+            raise self._broken(f"{self.provider.backend} is async, and can't be")
         async with AsyncExitStack() as stack:
             with at_the_edge(self.provider.name, self.model_name):
                 client = await stack.enter_async_context(shared_client(connect, self.connection))
