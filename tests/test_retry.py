@@ -31,9 +31,10 @@ def clock() -> Iterator[FakeClock]:
         yield fake
 
 
-async def ask(script: Script, *, timeout: float | None = None, **options: Any) -> Completion:
+async def ask(script: Script, **options: Any) -> Completion:
+    of_call = {"timeout": options.pop("timeout", None)}
     async with ragcore.completion("scripted:any", script=script, **options) as model:
-        return await model.complete("Who wrote Faust?", timeout=timeout)
+        return await model.complete("Who wrote Faust?", **of_call)
 
 
 class Times:

@@ -126,16 +126,19 @@ class EmbeddingModel:
         starts = range(0, len(request.texts), size)
         if len(starts) == 1:
             return [await self._batch(request, 0, call)]
-        slots = asyncio.Semaphore(self._host.max_concurrency)
+        left = iter(starts)
+        parts: dict[int, Embeddings] = {}
 
-        async def one(start: int) -> Embeddings:
-            async with slots:
+        async def work() -> None:
+            for start in left:
                 part = attrs.evolve(request, texts=request.texts[start : start + size])
-                return await self._batch(part, start, call)
+                parts[start] = await self._batch(part, start, call)
 
-        tasks = [asyncio.create_task(one(start)) for start in starts]
+        workers = min(self._host.max_concurrency, len(starts))
+        tasks = [asyncio.create_task(work()) for _ in range(workers)]
         try:
-            return await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks)
+            return [parts[start] for start in starts]
         finally:
             # The first failure ends the call: what the others ask for would be thrown away.
             for task in tasks:

@@ -223,7 +223,9 @@ def registry() -> Registry:
 def _registry() -> Registry:
     _loading.under_way = True
     try:
-        return build([*_entry_points(), *_temporary], os.environ)
+        # Of one name the latest: a test may replace what its fixture plugged in.
+        temporary = {(source.distribution, source.entry_point): source for source in _temporary}
+        return build([*_entry_points(), *temporary.values()], os.environ)
     finally:
         _loading.under_way = False
 
@@ -456,10 +458,6 @@ def _ask(
         for record in results("ragcore_embedding_providers")
     ]
     groups = [_group(source, group) for group in results("ragcore_options")]
-    counts = Counter((claim.task, name) for claim in claims for name in claim.names)
-    for (task, name), count in counts.items():
-        if count > 1:
-            raise SetAside(f"it brings two {task} providers named {name!r}", mend)
     return claims, groups
 
 
@@ -513,7 +511,8 @@ def _settled(
     for claim in rightful:
         for name in claim.names:
             owners.setdefault(name, set()).add(_normalised(claim.source.distribution))
-    standing, contested = _sorted_out(rightful, partial(_contested, owners))
+    counts = Counter((claim.task, name) for claim in rightful for name in claim.names)
+    standing, contested = _sorted_out(rightful, partial(_contested, owners, counts))
     taken = {name for claim in standing for name in claim.names}
     set_aside: dict[BrokenPlugin, tuple[str, ...]] = {}
     for claim, why in trespassing + contested:
@@ -542,7 +541,9 @@ def _trespass(claim: _Claim) -> SetAside | None:
     return None
 
 
-def _contested(owners: Mapping[str, set[str]], claim: _Claim) -> SetAside | None:
+def _contested(
+    owners: Mapping[str, set[str]], counts: Mapping[tuple[Task, str], int], claim: _Claim
+) -> SetAside | None:
     own = _normalised(claim.source.distribution)
     for name in claim.names:
         if others := owners[name] - {own}:
@@ -550,5 +551,10 @@ def _contested(owners: Mapping[str, set[str]], claim: _Claim) -> SetAside | None
             return SetAside(
                 f"the provider name {name!r} is claimed by {rivals} too",
                 f"Set {DENY} to the one you don't want, or {ALLOW} to all that you do",
+            )
+        if counts[claim.task, name] > 1:
+            return SetAside(
+                f"it brings two {claim.task} providers named {name!r}",
+                f"Ask the authors of {claim.source.distribution} to mend it",
             )
     return None
