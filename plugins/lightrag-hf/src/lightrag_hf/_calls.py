@@ -195,6 +195,11 @@ class CallQueue:
             self._change.notify_all()
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nobody waits."""
+        return not self._calls
+
+    @property
     def is_closed(self) -> bool:
         """Whether :meth:`close` was called."""
         return self._is_closed

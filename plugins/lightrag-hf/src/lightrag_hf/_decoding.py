@@ -84,7 +84,7 @@ class SharedDecoding:
             self._attempt(self._join, joining, queue)
         if self.is_busy:
             self._attempt(self._go_on, self._batch.rows, queue)
-        else:
+        elif queue.is_empty:
             self._most_rows = _MOST_ROWS
 
     def _joining(self, queue: CallQueue) -> list[Call]:

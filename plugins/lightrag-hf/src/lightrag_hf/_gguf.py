@@ -16,15 +16,22 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import torch
 import transformers
 from filelock import FileLock, Timeout
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GgufConfig,
+    modeling_gguf_pytorch_utils,
+)
 
 from lightrag_hf._errors import is_out_of_memory
 from lightrag_hf._loading import building, stop_if_exiting
+from lightrag_hf._progress import Progress
 from ragcore import UnsupportedError
 
 _log = logging.getLogger("lightrag_hf")
@@ -109,7 +116,7 @@ def _replace(folder: Path, file: Path, dtype: torch.dtype) -> None:
     """Put the converted model in the place of what is there."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="unfinished-") as name:
         made = Path(name) / "model"
-        with _readable(file), building():
+        with _readable(file), building(), _progress():
             _convert(file, made, dtype)
         (made / _MANIFEST).write_text(json.dumps(_sizes(made)), "utf-8")
         shutil.rmtree(folder, ignore_errors=True)
@@ -126,6 +133,17 @@ def _convert(file: Path, folder: Path, dtype: torch.dtype) -> None:
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _progress() -> Iterator[None]:
+    """Show the conversion as other progress is shown; its bar has no hook of its own."""
+    module: Any = modeling_gguf_pytorch_utils
+    bar, module.tqdm = module.tqdm, Progress
+    try:
+        yield
+    finally:
+        module.tqdm = bar
 
 
 @contextmanager

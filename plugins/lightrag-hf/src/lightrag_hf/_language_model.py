@@ -71,7 +71,15 @@ def _model(model_name: str, folder: Path, arguments: dict[str, Any]) -> Any:
         folder, local_files_only=True, trust_remote_code=arguments["trust_remote_code"]
     )
     _check_completes(model_name, config)
-    return AutoModelForCausalLM.from_pretrained(folder, **arguments)
+    model = AutoModelForCausalLM.from_pretrained(folder, **arguments)
+    _touch(model)
+    return model
+
+
+@torch.inference_mode()
+def _touch(model: Any) -> None:
+    """Run one token: weights are read from disk when first used, 4 s that no call should wait."""
+    model(torch.zeros((1, 1), dtype=torch.long, device=model.device))
 
 
 def _check_completes(model_name: str, config: Any) -> None:

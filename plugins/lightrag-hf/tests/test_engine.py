@@ -1,0 +1,391 @@
+"""Tests of the engine: equality with generate(), sharing, cancelling, failing, closing."""
+
+import asyncio
+import gc
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from lightrag_hf._calls import Ask
+from lightrag_hf._engine import Engine
+from lightrag_hf._sampling import Sampling
+from ragcore import Chunk, InterruptedStreamError, ProviderError
+
+LENGTH = 24
+PROMPTS = [list(range(1 + n, 5 + 7 * n)) for n in range(8)]
+SAMPLINGS = [
+    {"temperature": 0.7},
+    {"temperature": 1.5, "top_k": 0, "top_p": 0.8},
+    {"top_k": 20, "top_p": 0.9, "repetition_penalty": 1.3},
+    {"top_k": 0, "min_p": 0.1},
+]
+
+
+@pytest.fixture
+def open_engine(tiny_tokenizer: Any) -> Iterator[Callable[[Any], Engine]]:
+    """Return what starts an engine; it is closed after the test."""
+    engines: list[Engine] = []
+
+    def start(model: Any) -> Engine:
+        engines.append(Engine(model, tiny_tokenizer, "tiny"))
+        return engines[-1]
+
+    yield start
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def engine(open_engine: Callable[[Any], Engine], tiny_model: Any) -> Engine:
+    """Return an engine that has a Llama."""
+    return open_engine(tiny_model())
+
+
+async def answer(engine: Engine, prompt: Sequence[int], **wanted: Any) -> str:
+    """Return the text of an answer."""
+    sampling = Sampling(**wanted) if wanted else Sampling()
+    ask = Ask(prompt=prompt, max_tokens=LENGTH, sampling=sampling)
+    return "".join([chunk.text async for chunk in engine.answer(ask)])
+
+
+def expected(engine: Engine, prompt: Sequence[int], seed: int | None = None, **wanted: Any) -> str:
+    """Return what generate() says."""
+    if seed is not None:
+        torch.manual_seed(seed)
+    inputs = torch.tensor([list(prompt)])
+    wanted = {"do_sample": seed is not None} | wanted
+    tokens = engine.model.generate(
+        inputs, attention_mask=torch.ones_like(inputs), max_new_tokens=LENGTH, **wanted
+    )
+    return engine.tokenizer.decode(tokens[0, len(prompt) :], skip_special_tokens=True)
+
+
+async def together(engine: Engine, **wanted: Any) -> list[str]:
+    return list(await asyncio.gather(*[answer(engine, prompt, **wanted) for prompt in PROMPTS]))
+
+
+def out_of_memory() -> Exception:
+    return torch.OutOfMemoryError("CUDA out of memory.")
+
+
+def fail_when(
+    model: Any,
+    when: Callable[[torch.Tensor], bool],
+    error: Callable[[], Exception] = out_of_memory,
+) -> Any:
+    """Make forward passes raise an error for certain inputs."""
+
+    def check(_module: Any, _args: Any, inputs: dict[str, Any]) -> None:
+        if when(inputs["input_ids"]):
+            raise error()
+
+    return model.register_forward_pre_hook(check, with_kwargs=True)
+
+
+@pytest.mark.parametrize(
+    ("model_class", "config_class", "names"),
+    [
+        (LlamaForCausalLM, LlamaConfig, {}),
+        (Qwen3ForCausalLM, Qwen3Config, {"head_dim": 8}),
+        (GPT2LMHeadModel, GPT2Config, {}),
+        (MistralForCausalLM, MistralConfig, {"sliding_window": None}),
+        (MistralForCausalLM, MistralConfig, {"sliding_window": 16}),
+    ],
+)
+async def test_greedy_answers_equal_generate_alone_and_together(
+    open_engine, tiny_model, model_class, config_class, names
+):
+    """Eight answers are the same one by one, at once, and by generate(), for any architecture."""
+    engine = open_engine(tiny_model(model_class, config_class, **names))
+    wanted = [expected(engine, prompt) for prompt in PROMPTS]
+
+    alone = [await answer(engine, prompt) for prompt in PROMPTS]
+    at_once = await together(engine)
+
+    assert alone == wanted
+    assert at_once == wanted
+    assert len(set(wanted)) > 1
+
+
+@pytest.mark.parametrize("settings", SAMPLINGS)
+async def test_seeded_answers_equal_generate_alone_and_together(engine, settings):
+    """A seed gives the answer that generate() gives after torch.manual_seed, in any company."""
+    wanted = [expected(engine, prompt, seed=3, **settings) for prompt in PROMPTS]
+
+    alone = [await answer(engine, p, do_sample=True, seed=3, **settings) for p in PROMPTS]
+    at_once = await together(engine, do_sample=True, seed=3, **settings)
+
+    assert alone == wanted
+    assert at_once == wanted
+
+
+async def test_calls_join_while_others_are_answered(engine):
+    """Who comes later joins the batch, and changes nobody's answer."""
+
+    async def later(n: int, prompt: list[int]) -> str:
+        await asyncio.sleep(0.01 * n)
+        return await answer(engine, prompt)
+
+    found = await asyncio.gather(*[later(n, prompt) for n, prompt in enumerate(PROMPTS)])
+
+    assert found == [expected(engine, prompt) for prompt in PROMPTS]
+
+
+async def test_unseeded_answers_differ(engine):
+    """Without a seed, sampling says something else each time."""
+    found = {await answer(engine, PROMPTS[3], do_sample=True, temperature=2.0) for _ in range(4)}
+
+    assert len(found) > 1
+
+
+async def test_calls_share_forward_passes(engine):
+    """Eight calls take far fewer passes than eight times one call's."""
+    rows = []
+    engine.model.register_forward_pre_hook(
+        lambda _module, _args, inputs: rows.append(len(inputs["input_ids"])), with_kwargs=True
+    )
+
+    await together(engine)
+
+    assert max(rows) == len(PROMPTS)
+    assert len(rows) < 3 * LENGTH
+
+
+@pytest.mark.parametrize("sliding_window", [None, 16])
+async def test_a_call_nobody_reads_stops_within_a_few_tokens(
+    open_engine, tiny_model, sliding_window
+):
+    """Leaving the generator stops the generation, by whichever way the model runs."""
+    model = tiny_model(
+        MistralForCausalLM,
+        MistralConfig,
+        sliding_window=sliding_window,
+        eos_token_id=None,
+        max_position_embeddings=100_000,
+    )
+    engine = open_engine(model)
+    passes: list[int] = []
+    model.register_forward_hook(lambda *_: passes.append(1))
+
+    async with aclosing(engine.answer(Ask(prompt=PROMPTS[0], max_tokens=50_000))) as chunks:
+        async for _ in chunks:
+            break
+    left_after = len(passes)
+    await asyncio.sleep(0.5)
+
+    assert len(passes) - left_after <= 5
+
+
+async def test_a_cancelled_task_stops_its_call(engine):
+    """Cancelling the reader frees its place, and others go on."""
+    engine._eos = frozenset()
+    task = asyncio.create_task(anext(aiter(engine.answer(Ask(prompt=[1], max_tokens=9)))))
+    await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await answer(engine, PROMPTS[1])
+
+
+async def test_batch_is_halved_until_memory_suffices(engine):
+    """When memory runs out, all calls get the same answers by smaller batches."""
+    wanted = [expected(engine, prompt) for prompt in PROMPTS]
+    rows = []
+
+    def is_too_much(tokens: torch.Tensor) -> bool:
+        rows.append(len(tokens))
+        return len(tokens) > 2
+
+    fail_when(engine.model, is_too_much)
+
+    assert await together(engine) == wanted
+    assert max(rows) > 2
+
+
+async def test_memory_that_runs_out_midway_costs_no_seeded_answer(engine):
+    """Rows that had to leave go on where they were, random numbers included."""
+    settings = {"do_sample": True, "seed": 5, "temperature": 1.2}
+    wanted = [expected(engine, prompt, seed=5, temperature=1.2) for prompt in PROMPTS]
+    passes: list[int] = []
+
+    def is_too_much(tokens: torch.Tensor) -> bool:
+        passes.append(len(tokens))
+        return len(tokens) > 3 and len(passes) % 7 == 0
+
+    fail_when(engine.model, is_too_much)
+
+    assert await together(engine, **settings) == wanted
+
+
+async def test_one_row_that_is_too_much_is_an_error_and_the_engine_lives(engine):
+    """Out of memory with a single row is that call's error, and no other's."""
+    hook = fail_when(engine.model, lambda _: True)
+
+    with pytest.raises(ProviderError, match="memory"):
+        await answer(engine, PROMPTS[0])
+
+    hook.remove()
+    assert await answer(engine, PROMPTS[0]) == expected(engine, PROMPTS[0])
+
+
+async def test_a_failing_pass_fails_only_the_call_concerned(engine):
+    """Whatever a pass raises, calls that are not its cause are answered."""
+    poison = 250
+    wanted = [expected(engine, prompt) for prompt in PROMPTS]
+    fail_when(
+        engine.model, lambda tokens: poison in tokens[:, 0], lambda: IndexError("no such token")
+    )
+
+    *found, failed = await asyncio.gather(
+        *[answer(engine, prompt) for prompt in PROMPTS],
+        answer(engine, [poison] * 80),
+        return_exceptions=True,
+    )
+
+    assert found == wanted
+    assert isinstance(failed, ProviderError)
+    assert "no such token" in str(failed)
+
+
+async def test_logits_that_are_no_number_are_an_error(engine):
+    """A model whose numbers overflow says so instead of talking nonsense."""
+    engine.model.lm_head.weight.data.fill_(torch.nan)
+
+    with pytest.raises(ProviderError, match="float32"):
+        await answer(engine, PROMPTS[0])
+
+
+async def test_closing_gives_waiting_calls_an_error(open_engine, tiny_model):
+    """Nobody waits for ever for an engine that was closed, nor asks it in vain."""
+    model = tiny_model(eos_token_id=None, max_position_embeddings=100_000)
+    engine = open_engine(model)
+    chunks = engine.answer(Ask(prompt=PROMPTS[0], max_tokens=90_000))
+    await anext(chunks)
+
+    await asyncio.to_thread(engine.close)
+
+    with pytest.raises(InterruptedStreamError, match="closed"):
+        async for _ in chunks:
+            pass
+    with pytest.raises(InterruptedStreamError, match="closed"):
+        await answer(engine, PROMPTS[0])
+
+
+def test_closing_frees_the_weights(tiny_tokenizer, tiny_model):
+    """Nothing holds the model once its engine is closed."""
+    model = tiny_model()
+    engine = Engine(model, tiny_tokenizer, "tiny")
+    asyncio.run(answer(engine, PROMPTS[0]))
+    alive = weakref.ref(model)
+
+    engine.close()
+    del model
+    gc.collect()
+
+    assert alive() is None
+
+
+def test_a_loop_closed_midway_does_not_stop_the_engine(engine):
+    """A loop that was closed while its call ran takes nothing with it."""
+    loop = asyncio.new_event_loop()
+    chunks = engine.answer(Ask(prompt=PROMPTS[0], max_tokens=400))
+    loop.run_until_complete(anext(chunks))
+    loop.close()
+
+    assert asyncio.run(answer(engine, PROMPTS[1])) == expected(engine, PROMPTS[1])
+
+
+def test_several_event_loops_at_once(engine):
+    """Loops in several threads share one engine."""
+    wanted = [expected(engine, prompt) for prompt in PROMPTS]
+    found: dict[int, list[str]] = {}
+
+    def run(n: int) -> None:
+        found[n] = asyncio.run(together(engine))
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert found == dict.fromkeys(range(3), wanted)
+
+
+async def test_settings_of_the_model_that_only_generate_knows_are_followed(open_engine, tiny_model):
+    """A model's generation_config is obeyed as a whole."""
+    model = tiny_model()
+    model.generation_config.no_repeat_ngram_size = 1
+    engine = open_engine(model)
+
+    assert await together(engine) == [expected(engine, prompt) for prompt in PROMPTS]
+
+
+async def test_beams_are_followed(open_engine, tiny_model):
+    """Beam search cannot be streamed, and its answer comes at the end."""
+    model = tiny_model()
+    model.generation_config.num_beams = 3
+    engine = open_engine(model)
+
+    assert await answer(engine, PROMPTS[2]) == expected(engine, PROMPTS[2])
+
+
+async def test_last_chunk_says_why_and_what_it_cost(engine):
+    """The finish reason and the usage are on the last chunk, and on no other."""
+    engine._eos = frozenset()
+    chunks = [chunk async for chunk in engine.answer(Ask(prompt=PROMPTS[0], max_tokens=5))]
+
+    *before, last = chunks
+    assert last.finish_reason == "length"
+    assert (last.usage.input_tokens, last.usage.output_tokens) == (len(PROMPTS[0]), 5)
+    assert all(chunk == Chunk(chunk.text) for chunk in before)
+
+
+EXIT_WHILE_BUSY = """
+import asyncio, sys, torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from lightrag_hf._calls import Ask
+from lightrag_hf._engine import Engine
+
+config = LlamaConfig(vocab_size=259, hidden_size=256, num_hidden_layers=4, num_attention_heads=4,
+                     intermediate_size=512, max_position_embeddings=100000, eos_token_id=None)
+engine = Engine(LlamaForCausalLM(config).eval(), AutoTokenizer.from_pretrained(sys.argv[1]), "m")
+async def main():
+    await anext(engine.answer(Ask(prompt=[1, 2, 3], max_tokens=90000)))
+loop = asyncio.new_event_loop()
+loop.run_until_complete(main())
+print("leaving")
+"""
+
+
+def test_the_process_ends_while_a_model_answers(tmp_path, tiny_tokenizer):
+    """The engine's thread is stopped at exit, and aborts nothing."""
+    tiny_tokenizer.save_pretrained(tmp_path)
+
+    done = subprocess.run(  # noqa: S603  # our own code
+        [sys.executable, "-c", EXIT_WHILE_BUSY, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "leaving\n")

@@ -1,0 +1,95 @@
+"""Tests of messages as tokens."""
+
+import time
+
+import pytest
+from tokenizers.processors import TemplateProcessing
+
+from lightrag_hf._prompt import prompt_tokens, room_for_answer, without_limits
+from ragcore import (
+    ContextLengthError,
+    Image,
+    InvalidRequestError,
+    UnsupportedError,
+    assistant,
+    system,
+    user,
+)
+
+PNG = Image.from_bytes(b"\x89PNG\r\n\x1a\n")
+
+
+@pytest.fixture
+def tokenizer(tiny_tokenizer):
+    """Return the tiny tokenizer, for this test to spoil."""
+    vocabulary = tiny_tokenizer.__class__(tokenizer_object=tiny_tokenizer.backend_tokenizer)
+    vocabulary.chat_template = tiny_tokenizer.chat_template
+    return vocabulary
+
+
+def test_tokens_are_those_of_the_chat_template(tiny_tokenizer):
+    """The conversation is read as transformers renders it, up to where the model answers."""
+    messages = [system("Be brief."), user("Hi"), assistant("Hello"), user("Grüße 🦊?")]
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+
+    wanted = tiny_tokenizer.apply_chat_template(turns, add_generation_prompt=True)["input_ids"]
+
+    assert prompt_tokens(tiny_tokenizer, messages) == wanted
+    assert tiny_tokenizer.decode(wanted).endswith("<|im_start|>assistant\n")
+
+
+def test_special_tokens_are_not_added_a_second_time(tokenizer):
+    """What the tokenizer would put around a text is left to the template."""
+    plain = prompt_tokens(tokenizer, [user("Hi")])
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|im_start|> $A", special_tokens=[("<|im_start|>", 257)]
+    )
+    try:
+        assert prompt_tokens(tokenizer, [user("Hi")]) == plain
+    finally:
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A")
+
+
+def test_a_model_without_a_template_is_an_error(tokenizer):
+    """No template, no prompt: the error names the cure."""
+    tokenizer.chat_template = None
+
+    with pytest.raises(UnsupportedError, match="Instruct"):
+        prompt_tokens(tokenizer, [user("Hi")])
+
+
+def test_the_templates_own_objection_is_passed_on(tiny_tokenizer):
+    """What a template refuses is an error with its words."""
+    with pytest.raises(InvalidRequestError, match="System role not supported"):
+        prompt_tokens(tiny_tokenizer, [system("refuse"), user("Hi")])
+
+
+def test_images_are_refused(tiny_tokenizer):
+    """A picture is never dropped in silence."""
+    with pytest.raises(UnsupportedError, match="images"):
+        prompt_tokens(tiny_tokenizer, [user("What is this?", images=[PNG])])
+
+
+def test_nothing_is_cut_or_filled_up(tokenizer):
+    """Limits that a tokenizer brings along don't touch prompts."""
+    plain = prompt_tokens(tokenizer, [user("Hi")])
+    tokenizer.backend_tokenizer.enable_truncation(4)
+    tokenizer.backend_tokenizer.enable_padding(length=100)
+
+    assert prompt_tokens(without_limits(tokenizer), [user("Hi")]) == plain
+
+
+def test_a_prompt_that_leaves_no_room_names_both_numbers():
+    """The error says how long the prompt is and what fits."""
+    assert room_for_answer(range(99), 100) == 1
+    with pytest.raises(ContextLengthError, match="100 tokens, and the context window 100"):
+        room_for_answer(range(100), 100)
+
+
+def test_a_prompt_of_megabytes_is_read_quickly(tiny_tokenizer):
+    """Two megabytes take no more than a few seconds, even with a token each byte."""
+    began = time.monotonic()
+    tokens = prompt_tokens(tiny_tokenizer, [user("word " * 400_000)])
+
+    assert len(tokens) > 2_000_000
+    assert time.monotonic() - began < 10
