@@ -274,11 +274,12 @@ def _first_of(annotation: Any, converter: cattrs.Converter) -> Hook:
     kinds = _kinds(annotation)
 
     def convert(value: Any, _: Any) -> Any:
+        wanted = []
         for kind in kinds:
             try:
                 return converter.structure(value, kind)
-            except Unconvertible:
-                continue
-        raise Unconvertible(describe(annotation))
+            except Unconvertible as exc:
+                wanted.append(str(exc))
+        raise Unconvertible(" or ".join(wanted))
 
     return convert
