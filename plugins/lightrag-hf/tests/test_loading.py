@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import pytest
 
@@ -31,7 +33,7 @@ class Loader:
         self.loaded.append(object())
         return self.loaded[-1]
 
-    def open(self, keep_alive: float = 0.0):
+    def open(self, keep_alive: float = 0.0) -> AbstractAsyncContextManager[object]:
         return shared(self, self.load, self.closed.append, keep_alive)
 
 
@@ -42,7 +44,7 @@ def wait_until(is_true: Callable[[], bool], seconds: float = 5.0) -> bool:
     return is_true()
 
 
-async def test_two_users_share_one_load():
+async def test_two_users_share_one_load() -> None:
     """Whoever asks for the same key gets the same object."""
     loader = Loader(0.05)
 
@@ -57,7 +59,7 @@ async def test_two_users_share_one_load():
     assert len(loader.loaded) == 1
 
 
-def test_event_loops_in_several_threads_share_one_load():
+def test_event_loops_in_several_threads_share_one_load() -> None:
     """The shelf belongs to the process, not to a loop."""
     loader = Loader(0.1)
 
@@ -74,7 +76,7 @@ def test_event_loops_in_several_threads_share_one_load():
     assert len(loader.loaded) == 1
 
 
-async def test_keep_alive_of_zero_frees_at_once():
+async def test_keep_alive_of_zero_frees_at_once() -> None:
     """The last to leave has it closed, and not in the event loop's thread."""
     loader = Loader()
 
@@ -84,7 +86,7 @@ async def test_keep_alive_of_zero_frees_at_once():
     assert wait_until(lambda: loader.closed == [thing])
 
 
-async def test_what_is_kept_alive_is_found_again_and_freed_later():
+async def test_what_is_kept_alive_is_found_again_and_freed_later() -> None:
     """A user within keep_alive seconds stops the clock."""
     loader = Loader()
 
@@ -99,7 +101,7 @@ async def test_what_is_kept_alive_is_found_again_and_freed_later():
     assert len(loader.loaded) == 1
 
 
-async def test_a_negative_keep_alive_keeps_it():
+async def test_a_negative_keep_alive_keeps_it() -> None:
     """Nothing is freed before exit."""
     loader = Loader()
 
@@ -110,7 +112,7 @@ async def test_a_negative_keep_alive_keeps_it():
     assert loader.closed == []
 
 
-async def test_a_load_goes_on_when_its_caller_has_timed_out():
+async def test_a_load_goes_on_when_its_caller_has_timed_out() -> None:
     """The next call finds what the first one began."""
     loader = Loader(0.2)
 
@@ -123,9 +125,9 @@ async def test_a_load_goes_on_when_its_caller_has_timed_out():
     assert len(loader.loaded) == 1
 
 
-async def test_a_failed_load_is_tried_again():
+async def test_a_failed_load_is_tried_again() -> None:
     """Its error reaches all who wait, and is not remembered."""
-    outcomes = [OSError("no such file"), "loaded"]
+    outcomes: list[OSError | str] = [OSError("no such file"), "loaded"]
 
     def load() -> str:
         time.sleep(0.05)
@@ -144,7 +146,7 @@ async def test_a_failed_load_is_tried_again():
     assert await use() == "loaded"
 
 
-def test_leaving_asyncio_run_does_not_wait_for_a_load():
+def test_leaving_asyncio_run_does_not_wait_for_a_load() -> None:
     """A load belongs to no event loop."""
     loader = Loader(1.0)
 
@@ -183,7 +185,7 @@ except TimeoutError:
 """
 
 
-def test_exit_stops_what_loads_and_closes_what_is_kept():
+def test_exit_stops_what_loads_and_closes_what_is_kept() -> None:
     """A thread inside torch would abort the interpreter."""
     ended = subprocess.run(  # noqa: S603  # our own interpreter
         [sys.executable, "-W", "error", "-c", AT_EXIT], capture_output=True, text=True, check=False
@@ -195,7 +197,7 @@ def test_exit_stops_what_loads_and_closes_what_is_kept():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_forked_child_starts_empty():
+def test_a_forked_child_starts_empty() -> None:
     """Threads do not survive a fork, so neither does what they serve."""
     loader = Loader()
 
@@ -212,11 +214,11 @@ def test_a_forked_child_starts_empty():
     assert (in_parent, os.waitstatus_to_exitcode(status)) == (1, 2)
 
 
-def test_the_key_is_what_matters_for_loading():
+def test_the_key_is_what_matters_for_loading() -> None:
     """Call-scoped options and keep_alive make no other model; device and hub do."""
     hub = Hub(Secret("hf_one"))
 
-    def key(hub: Hub = hub, **options: object) -> object:
+    def key(hub: Hub = hub, **options: Any) -> object:
         return model_key("completion", hub, "org/model", HFLLMOptions(**options))
 
     assert key(temperature=0.5, keep_alive=1.0) == key(temperature=None)
@@ -225,7 +227,9 @@ def test_the_key_is_what_matters_for_loading():
     assert key(Hub(Secret("hf_two"))) != key()
 
 
-def test_progress_is_logged_where_there_is_no_terminal(caplog, capsys):
+def test_progress_is_logged_where_there_is_no_terminal(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Nothing is drawn into a log file."""
     caplog.set_level(logging.INFO, "lightrag_hf")
 

@@ -65,7 +65,7 @@ TOKENIZERS = {
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @given(text=TEXTS, begin=st.integers(-70, 70), end=st.integers(-70, 70))
 @settings(deadline=None, max_examples=300)
-def test_a_slice_decodes_to_a_piece_of_the_text(kind: str, text: str, begin: int, end: int):
+def test_a_slice_decodes_to_a_piece_of_the_text(kind: str, text: str, begin: int, end: int) -> None:
     """Whatever the text and the slice, nothing is changed, lost in between or made up."""
     tokenizer = TOKENIZERS[kind]
     tokens = tokenizer.encode(text)
@@ -77,7 +77,7 @@ def test_a_slice_decodes_to_a_piece_of_the_text(kind: str, text: str, begin: int
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @given(text=TEXTS, at=st.integers(0, 70))
 @settings(deadline=None)
-def test_neighbouring_slices_join_to_the_text(kind: str, text: str, at: int):
+def test_neighbouring_slices_join_to_the_text(kind: str, text: str, at: int) -> None:
     """Chunks that follow each other leave nothing out."""
     tokenizer = TOKENIZERS[kind]
     tokens = tokenizer.encode(text)
@@ -86,7 +86,7 @@ def test_neighbouring_slices_join_to_the_text(kind: str, text: str, at: int):
     assert joined == (text if tokens else "")
 
 
-def test_tokens_are_those_of_the_model():
+def test_tokens_are_those_of_the_model() -> None:
     """Counting with it is counting with the model, without the marks at both ends."""
     from transformers import AutoTokenizer
 
@@ -98,7 +98,7 @@ def test_tokens_are_those_of_the_model():
     assert TOKENIZERS["word-piece"].encode(text) == expected["input_ids"]
 
 
-def test_a_lone_surrogate_is_kept():
+def test_a_lone_surrogate_is_kept() -> None:
     """What no tokenizer can read is still the user's text."""
     tokenizer = TOKENIZERS["word-piece"]
     text = "half \ud83d a pair"
@@ -106,7 +106,7 @@ def test_a_lone_surrogate_is_kept():
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-def test_plain_numbers_are_decoded_by_the_model():
+def test_plain_numbers_are_decoded_by_the_model() -> None:
     """Tokens from elsewhere have no text of their own."""
     tokenizer = TOKENIZERS["word-piece"]
     numbers = [int(token) for token in tokenizer.encode("Hello world")]
@@ -114,7 +114,7 @@ def test_plain_numbers_are_decoded_by_the_model():
     assert tokenizer.decode(numbers) == "hello world"
 
 
-def test_copies_are_the_tokenizer_itself():
+def test_copies_are_the_tokenizer_itself() -> None:
     """LightRAG copies its configuration with every query."""
     tokenizer = TOKENIZERS["word-piece"]
 
@@ -122,7 +122,7 @@ def test_copies_are_the_tokenizer_itself():
     assert copy.copy(tokenizer) is tokenizer
 
 
-def test_threads_may_share_it():
+def test_threads_may_share_it() -> None:
     """Encoding keeps no state."""
     tokenizer = TOKENIZERS["word-piece"]
     texts = [f"text number {n} " * n for n in range(60)]
@@ -132,7 +132,7 @@ def test_threads_may_share_it():
         assert list(pool.map(tokenizer.encode, texts)) == expected
 
 
-def test_no_torch_is_needed():
+def test_no_torch_is_needed() -> None:
     """A tokenizer is quick to open."""
     code = (
         "import sys; from lightrag_hf._tokenizer import open_tokenizer;"
@@ -147,7 +147,7 @@ def test_no_torch_is_needed():
     assert found.stdout == "[]\n"
 
 
-def test_a_model_without_tokenizer_json_is_read_by_transformers(tmp_path: Path):
+def test_a_model_without_tokenizer_json_is_read_by_transformers(tmp_path: Path) -> None:
     """Old models have a vocabulary only."""
     for name in ("config.json", "vocab.txt", "tokenizer_config.json"):
         shutil.copy(MINILM / name, tmp_path)
@@ -156,7 +156,7 @@ def test_a_model_without_tokenizer_json_is_read_by_transformers(tmp_path: Path):
     assert tokenizer.encode("Hello World") == TOKENIZERS["word-piece"].encode("Hello World")
 
 
-def test_a_missing_folder_is_named(tmp_path: Path):
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     """The message tells the path and where it was looked for."""
     with pytest.raises(NotFoundError, match=r"There is no model folder .*nowhere"):
         open_tokenizer(str(tmp_path / "nowhere"), HFEmbeddingOptions())

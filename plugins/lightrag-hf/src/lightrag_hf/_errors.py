@@ -75,6 +75,7 @@ def _rows() -> tuple[tuple[type[BaseException], Translation], ...]:
         (hub.DisabledRepoError, _disabled),
         (hub.HfHubHTTPError, _by_status),
         (hub.LocalEntryNotFoundError, _not_local),
+        (hub.EntryNotFoundError, _unknown_revision),
         (hub.OfflineModeIsEnabled, _offline),
         (hub.HFValidationError, _no_name),
         (hub.XetDownloadError, _unreachable),
