@@ -1,0 +1,258 @@
+"""Tests of completion, from a model's name to its answer."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, BertConfig, BertModel
+
+from lightrag_hf._completion import HFCompletion, open_completion
+from lightrag_hf._connect import Hub
+from lightrag_hf.options import HFLLMOptions
+from ragcore import (
+    CompletionRequest,
+    ContextLengthError,
+    InvalidRequestError,
+    NotFoundError,
+    OptionsError,
+    UnsupportedError,
+    system,
+    user,
+)
+
+QUESTION = user("What is the capital of France?")
+COUNT = user("Count from 1 to 20, with commas.")
+STORY = user("Tell me a long story about a fox.")
+ON_CPU = {"device": "cpu", "keep_alive": 0.0}
+
+
+def request(*messages: Any, **options: Any) -> CompletionRequest:
+    """Return a request as the host makes it; *max_output_tokens* is no option."""
+    limit = options.pop("max_output_tokens", None)
+    merged = HFLLMOptions(**ON_CPU | options)
+    return CompletionRequest(tuple(messages), merged, max_output_tokens=limit)
+
+
+@pytest.fixture
+async def smollm2(smollm2_gguf: Path, model_cache: Path) -> AsyncIterator[HFCompletion]:
+    """Return the real model, loaded."""
+    options = HFLLMOptions(device="cpu")
+    async with open_completion(Hub(), str(smollm2_gguf), options) as backend:
+        yield backend
+
+
+@pytest.fixture
+async def tiny(save_model: Any) -> AsyncIterator[HFCompletion]:
+    """Return a tiny model, loaded from a folder."""
+    async with open_completion(Hub(), str(save_model()), HFLLMOptions(**ON_CPU)) as backend:
+        yield backend
+
+
+async def open_and_ask(folder: Path, *messages: Any, **options: Any) -> Any:
+    """Open the model in *folder* and ask it."""
+    chosen = HFLLMOptions(**ON_CPU)
+    async with open_completion(Hub(), str(folder), chosen) as backend:
+        return await backend.complete(request(*messages, **options))
+
+
+async def test_a_real_model_answers(smollm2):
+    """A GGUF file is a model that knows France."""
+    found = await smollm2.complete(request(QUESTION))
+
+    assert found.text == "The capital of France is Paris."
+    assert found.finish_reason == "stop"
+    assert (found.usage.input_tokens, found.usage.output_tokens) == (37, 8)
+
+
+async def test_the_real_model_says_the_same_in_company(smollm2):
+    """Greedy and seeded answers are those of generate(), eight at once and one by one."""
+    model, tokenizer = smollm2._engine.model, smollm2._engine.tokenizer
+    questions = [user(f"Name {n} things that one may find in a kitchen.") for n in range(2, 10)]
+
+    def expected(message: Any, seed: int | None) -> str:
+        turns = [{"role": "user", "content": message.content}]
+        inputs = tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, return_tensors="pt"
+        )
+        torch.manual_seed(seed or 0)
+        tokens = model.generate(**inputs, max_new_tokens=16, do_sample=seed is not None)
+        return tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+    for seed in (None, 11):
+        sampling = {"seed": seed, "do_sample": seed is not None}
+        asked = [request(question, max_new_tokens=16, **sampling) for question in questions]
+        wanted = [expected(question, seed) for question in questions]
+        at_once = await asyncio.gather(*[smollm2.complete(one) for one in asked])
+        alone = [await smollm2.complete(one) for one in asked]
+
+        assert [found.text for found in at_once] == wanted
+        assert [found.text for found in alone] == wanted
+
+
+async def test_streaming_comes_token_by_token(smollm2):
+    """The chunks join to the answer, and only the last has the reason."""
+    chunks = [chunk async for chunk in smollm2.stream(request(QUESTION))]
+
+    *before, last = chunks
+    assert "".join(chunk.text for chunk in chunks) == "The capital of France is Paris."
+    assert len(chunks) == 8
+    assert last.finish_reason == "stop"
+    assert all(chunk.finish_reason is None and chunk.usage is None for chunk in before)
+
+
+async def test_a_stop_string_ends_the_answer_and_is_not_in_it(smollm2):
+    """Stop strings end an answer, also where a token has only a part of them."""
+    whole = (await smollm2.complete(request(QUESTION))).text
+
+    found = await smollm2.complete(request(QUESTION, stop=["ce is Par", "nowhere"]))
+
+    assert found.text == whole.partition("ce is Par")[0]
+    assert found.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("name", ["max_new_tokens", "max_output_tokens"])
+async def test_a_cut_answer_says_so(smollm2, name):
+    """The token limit is the reason, however it was set."""
+    found = await smollm2.complete(request(COUNT, **{name: 6}))
+
+    assert found.finish_reason == "length"
+    assert found.usage.output_tokens == 6
+
+
+async def test_the_event_loop_stays_free_while_models_answer(smollm2):
+    """A ticker of 10 ms is on time while four calls are answered."""
+    delays = []
+
+    async def tick() -> None:
+        while True:
+            due = time.perf_counter() + 0.01
+            await asyncio.sleep(0.01)
+            delays.append(time.perf_counter() - due)
+
+    ticker = asyncio.create_task(tick())
+    await asyncio.gather(
+        *[smollm2.complete(request(STORY, max_new_tokens=24, seed=n)) for n in range(4)]
+    )
+    ticker.cancel()
+
+    late = sorted(delays)[int(len(delays) * 0.99)]
+    assert len(delays) > 50
+    # 25 ms on a machine that does nothing else; tests may share theirs.
+    assert late < 0.1
+
+
+async def test_without_a_limit_the_answer_fills_the_window(tiny):
+    """An answer goes on to the end of num_ctx, not to generate()'s 20 tokens."""
+    tiny._engine._eos = frozenset()
+    found = await tiny.complete(request(user("Hi"), num_ctx=120))
+
+    assert found.usage.total_tokens == 120
+    assert found.finish_reason == "length"
+
+
+async def test_a_prompt_over_the_window_is_an_error(tiny):
+    """Both numbers are named, for the window that was asked for and for the model's own."""
+    with pytest.raises(ContextLengthError, match=r"\d+ tokens, and the context window 40"):
+        await tiny.complete(request(user("Hi" * 30), num_ctx=40))
+    with pytest.raises(ContextLengthError, match="context window 512"):
+        await tiny.complete(request(user("Hi" * 600), num_ctx=4000))
+
+
+async def test_options_out_of_range_are_errors(tiny):
+    """What no model could follow is refused by name."""
+    with pytest.raises(OptionsError, match="temperature"):
+        await tiny.complete(request(user("Hi"), temperature=-0.5))
+
+
+async def test_the_templates_objection_is_an_error(tiny):
+    """What the template refuses, the caller hears."""
+    with pytest.raises(InvalidRequestError, match="System role not supported"):
+        await tiny.complete(request(system("refuse"), user("Hi")))
+
+
+async def test_leaving_a_stream_stops_it(tiny):
+    """Who stops reading stops the generation."""
+    tiny._engine._eos = frozenset()
+    passes: list[int] = []
+    tiny._engine.model.register_forward_hook(lambda *_: passes.append(1))
+
+    async with aclosing(tiny.stream(request(user("Hi")))) as chunks:
+        async for _ in chunks:
+            break
+    left_after = len(passes)
+    await asyncio.sleep(0.3)
+
+    assert len(passes) - left_after <= 5
+
+
+async def test_settings_of_the_model_are_followed(save_model, tiny_model):
+    """Its generation_config says how long, until when, and how an answer is."""
+    model = tiny_model()
+    model.generation_config.max_new_tokens = 3
+    model.generation_config.eos_token_id = None
+
+    found = await open_and_ask(save_model(model), user("Hi"))
+
+    assert found.usage.output_tokens <= 3
+
+
+async def test_a_model_without_a_chat_template_is_an_error(save_model, tiny_tokenizer):
+    """No template, no prompt, no answer."""
+    folder = save_model()
+    (folder / "chat_template.jinja").unlink()
+
+    with pytest.raises(UnsupportedError, match="chat template"):
+        await open_and_ask(folder, user("Hi"))
+
+
+async def test_an_encoder_is_no_completion_model(save_model):
+    """A model that only embeds is refused before half of it would be random."""
+    encoder = BertModel(
+        BertConfig(
+            vocab_size=259,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+        )
+    )
+
+    with pytest.raises(UnsupportedError, match="BertModel"):
+        await open_and_ask(save_model(encoder), user("Hi"))
+
+
+async def test_a_folder_without_tokenizer_is_an_error(save_model):
+    """The error says which files are missing."""
+    with pytest.raises(UnsupportedError, match=r"tokenizer\.json"):
+        await open_and_ask(save_model(tokenizer=None), user("Hi"))
+
+
+async def test_a_missing_folder_is_an_error(tmp_path):
+    """The error says which one, and from where it was looked for."""
+    with pytest.raises(NotFoundError, match="nothing-here"):
+        await open_and_ask(tmp_path / "nothing-here", user("Hi"))
+
+
+async def test_callers_of_one_model_share_it(save_model):
+    """Two who ask for the same model, with other options per call, have one engine."""
+    folder = str(save_model())
+    first, second = HFLLMOptions(**ON_CPU), HFLLMOptions(**ON_CPU, temperature=0.5)
+    async with (
+        open_completion(Hub(), folder, first) as one,
+        open_completion(Hub(), folder, second) as other,
+    ):
+        assert one._engine is other._engine
+
+
+async def test_weights_have_the_type_that_was_asked_for(save_model):
+    """On a CPU the default is float32, in which batches change no answer."""
+    folder = save_model(AutoModelForCausalLM.from_pretrained(save_model()).bfloat16())
+    for dtype, wanted in (("auto", torch.float32), ("bfloat16", torch.bfloat16)):
+        options = HFLLMOptions(**ON_CPU, dtype=dtype)
+        async with open_completion(Hub(), str(folder), options) as backend:
+            assert backend._engine.model.dtype == wanted
