@@ -210,6 +210,16 @@ _loading = threading.local()
 _temporary: list[Source] = []
 
 
+def _start_afresh() -> None:
+    # A forked child has its parent's lock, and not the thread that would release it.
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
+
+
 def registry() -> Registry:
     """Return what is installed; found once per process."""
     with _lock:

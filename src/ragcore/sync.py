@@ -145,11 +145,20 @@ _lock = threading.Lock()
 _background: _Background | None = None
 
 
+def _start_afresh() -> None:
+    # A forked child has its parent's loop and not the thread, and a lock that nobody may release.
+    global _lock, _background  # one loop per process is the point
+    _lock, _background = threading.Lock(), None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
+
+
 def _running() -> _Background:
     global _background  # noqa: PLW0603  # one loop per process is the point
     with _lock:
-        # A forked child has the object of its parent, and not the thread.
-        if _background is None or _background.pid != os.getpid():
+        if _background is None:
             _background = _Background()
             atexit.register(_background.close)
         return _background
