@@ -318,6 +318,27 @@ def test_a_stream_may_be_read_by_another_task(clock: FakeClock) -> None:
     assert clock.run(call()) == "Goethe"
 
 
+def test_leaving_interrupts_who_reads_elsewhere(clock: FakeClock) -> None:
+    """A generator can't be closed while it runs: its reader is told, and not cancelled."""
+    script = Script(["Goe", Delay(100, "the"), STOP])
+
+    async def call() -> BaseException | None:
+        async with ragcore.completion("scripted:any", script=script) as model:
+            async with model.stream("Who?", timeout=60) as chunks:
+                reader = asyncio.create_task(read(chunks))
+                await asyncio.sleep(1)
+            await asyncio.wait([reader])
+            assert not reader.cancelled()
+            return reader.exception()
+
+    error = clock.run(call())
+
+    assert isinstance(error, InterruptedStreamError)
+    assert error.text == "Goe"
+    assert "closed while it was being read" in str(error)
+    assert clock.time == 1
+
+
 # --- deadlines -----------------------------------------------------------------------------
 
 

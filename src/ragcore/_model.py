@@ -272,10 +272,11 @@ class CompletionModel:
 
         chunks, first = await call.persist(attempt)
         call.note(first)
+        opened = CompletionStream(chunks, first, call, asked)
         try:
-            yield CompletionStream(chunks, first, call, asked)
+            yield opened
         finally:
-            await chunks.aclose()
+            await opened.aclose()
 
     def _ask(
         self,
@@ -337,6 +338,8 @@ class CompletionStream:
         self._asked = asked
         self._seen: list[Chunk] = []
         self._completion: Completion | None = None
+        self._waiting: asyncio.Timeout | None = None
+        self._idle = asyncio.Event()
 
     @property
     def completion(self) -> Completion:
@@ -372,9 +375,26 @@ class CompletionStream:
             raise
 
     async def _awaited(self) -> Chunk | None:
-        chunk = await self._call.identity.next_chunk(self._chunks)
+        self._idle.clear()
+        try:
+            async with asyncio.timeout(None) as self._waiting:
+                chunk = await self._call.identity.next_chunk(self._chunks)
+        except TimeoutError:
+            if self._waiting is None or not self._waiting.expired():
+                raise
+            raise self._interrupted("the stream was closed while it was being read") from None
+        finally:
+            self._waiting = None
+            self._idle.set()
         self._call.note(chunk)
         return chunk
+
+    async def aclose(self) -> None:
+        """Release the connection, as leaving the block does; who reads elsewhere is interrupted."""
+        if self._waiting is not None and self._waiting.when() is None:
+            self._waiting.reschedule(asyncio.get_running_loop().time())
+            await self._idle.wait()
+        await self._chunks.aclose()
 
     def _finish(self) -> Completion:
         reasons = [chunk.finish_reason for chunk in self._seen if chunk.finish_reason]
