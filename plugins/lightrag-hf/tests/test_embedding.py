@@ -29,6 +29,7 @@ from transformers import (
     XLMRobertaModel,
 )
 
+from lightrag_hf import _reading
 from lightrag_hf._connect import Hub
 from lightrag_hf._describe import describe
 from lightrag_hf._embedding import open_embedding
@@ -39,6 +40,7 @@ from ragcore import (
     ContextLengthError,
     EmbeddingRequest,
     Embeddings,
+    InvalidRequestError,
     NotFoundError,
     OptionsError,
     ProviderError,
@@ -352,11 +354,45 @@ async def test_a_chat_template_is_filled(tmp_path: Path) -> None:
     """A plain chat model reads texts as a user's messages."""
     template = "{% for m in messages %}the {{ m['content'] }} of {% endfor %}"
     model = tiny_model(tmp_path, "decoder", chat_template=template)
-    texts = texts_of(10, 20)
+    texts = texts_of(10, 100)
 
-    found = await embed(model, texts)
+    found = await embed(model, texts, truncate="end", pooling="lasttoken")
 
-    assert_close(found.vectors, reference(model, texts))
+    library = SentenceTransformer(str(model), device="cpu")
+    library = SentenceTransformer(modules=[library[0], modules.Pooling(32, "lasttoken")])
+    assert_close(found.vectors, library.encode(list(texts), batch_size=1))
+    assert found.truncated
+
+
+async def test_a_tokenizer_without_a_fast_half_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some are written in Python; they are only slower."""
+    model = tiny_library_model(tmp_path)
+    texts = texts_of(10, 100)
+    fast = await embed(model, texts, truncate="end")
+
+    monkeypatch.setattr(_reading, "Tokenizer", type(None))
+    slow = await embed(model, texts, truncate="end")
+
+    assert_close(slow.vectors, fast.vectors)
+    assert (slow.truncated, slow.usage) == (fast.truncated, fast.usage)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+async def test_texts_are_cut_on_the_tokenizers_side(tmp_path: Path, side: str) -> None:
+    """Most cut the end; what stands behind every text stays."""
+    model = tiny_library_model(tmp_path)
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    (model / "tokenizer_config.json").write_text(json.dumps(settings | {"truncation_side": side}))
+    texts = texts_of(10, 100)
+
+    found = await embed(model, texts, truncate="end", pooling="lasttoken")
+
+    library = SentenceTransformer(str(model), device="cpu")
+    library = SentenceTransformer(modules=[library[0], modules.Pooling(32, "lasttoken")])
+    assert library.tokenizer.truncation_side == side
+    assert_close(found.vectors, library.encode(list(texts), batch_size=1))
 
 
 async def test_only_the_encoder_of_t5_is_used(tmp_path: Path) -> None:
@@ -556,6 +592,31 @@ async def test_bfloat16_answers_in_float32(tmp_path: Path) -> None:
 
     assert found.vectors.dtype == np.float32
     np.testing.assert_allclose(found.vectors, reference(model, texts), rtol=0, atol=0.1)
+
+
+@pytest.mark.parametrize("memory", ["1GiB", "8KiB"])
+async def test_a_spread_model_embeds_the_same(tmp_path: Path, memory: str) -> None:
+    """In memory or, where that is too little, partly on disk."""
+    model = tiny_library_model(tmp_path)
+    texts = texts_of(10, 20)
+    spread = {"max_memory": {"cpu": memory}, "offload_folder": tmp_path / "offload"}
+
+    found = await embed(model, texts, **spread)
+
+    assert_close(found.vectors, reference(model, texts))
+
+
+async def test_a_text_without_tokens_is_refused(tmp_path: Path) -> None:
+    """Where a tokenizer marks no ends, nothing is left of an empty text."""
+    model = tiny_library_model(tmp_path)
+    backend = Tokenizer.from_file(str(model / "tokenizer.json"))
+    backend.post_processor = processors.Sequence([])
+    backend.save(str(model / "tokenizer.json"))
+
+    with pytest.raises(InvalidRequestError, match="no token") as caught:
+        await embed(model, ["alpha", "", "beta", " "])
+
+    assert caught.value.positions == (1, 3)
 
 
 async def test_a_gguf_file_can_not_embed(tmp_path: Path) -> None:

@@ -12,7 +12,13 @@ from lightrag_hf._errors import translated
 from lightrag_hf._loading import model_key, shared
 from lightrag_hf._reading import Reading
 from lightrag_hf.options import HFEmbeddingOptions
-from ragcore import ContextLengthError, EmbeddingRequest, Embeddings, Usage
+from ragcore import (
+    ContextLengthError,
+    EmbeddingRequest,
+    Embeddings,
+    InvalidRequestError,
+    Usage,
+)
 
 
 @asynccontextmanager
@@ -46,15 +52,11 @@ class HFEmbedding:
 
         Raises:
             ContextLengthError: A text is too long and ``request.truncate == "error"``.
+            InvalidRequestError: A text has no token, not even a mark at its end.
             ProviderError: A single text does not fit into memory.
         """
         reading = await self._read(request)
-        if reading.cut and request.truncate == "error":
-            raise ContextLengthError(
-                f"More than the {self._encoder.reader.max_length} tokens that "
-                f"{self._model_name!r} reads; split these texts, or pass truncate='end'.",
-                positions=reading.cut,
-            )
+        self._check(reading, request)
         with translated(self._model_name):
             vectors = await asyncio.wrap_future(self._encoder.forward.submit(reading.rows))
         tokens = sum(len(row.ids) for row in reading.rows)
@@ -65,3 +67,16 @@ class HFEmbedding:
         return await loop.run_in_executor(
             self._encoder.reading, self._encoder.reader.read, request.texts, request.input_type
         )
+
+    def _check(self, reading: Reading, request: EmbeddingRequest) -> None:
+        if reading.cut and request.truncate == "error":
+            raise ContextLengthError(
+                f"More than the {self._encoder.reader.max_length} tokens that "
+                f"{self._model_name!r} reads; split these texts, or pass truncate='end'.",
+                positions=reading.cut,
+            )
+        if silent := [at for at, row in enumerate(reading.rows) if not row.ids]:
+            raise InvalidRequestError(
+                f"{self._model_name!r} reads no token in these texts; leave them out.",
+                positions=silent,
+            )

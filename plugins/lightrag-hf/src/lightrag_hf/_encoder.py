@@ -56,7 +56,8 @@ class Encoder:
         self.reader = reader
         self.reading = ThreadPoolExecutor(_READING_THREADS, "lightrag-hf-read")
         self._model = model
-        self._device = model.device
+        # Weights on disk have no device; the model moves what it is given to where they go.
+        self._device = torch.device("cpu") if model.device.type == "meta" else model.device
         self._padding = getattr(model.config, "pad_token_id", None) or 0
         self._pooling = recipe.pooling
         self._layers = [layer_of(stage, self._device) for stage in recipe.stages]

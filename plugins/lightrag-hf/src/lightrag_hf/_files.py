@@ -109,11 +109,17 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         return {}
-    with translated(str(path)):
+    try:
         found = json.loads(path.read_text("utf-8"))
+    except ValueError as exc:
+        raise _no_object(path) from exc
     if not isinstance(found, dict):
-        raise NotFoundError(f"{path} holds no JSON object; fetch the model again.")
+        raise _no_object(path)
     return found
+
+
+def _no_object(path: Path) -> NotFoundError:
+    return NotFoundError(f"{str(path)!r} holds no JSON object; fetch the model again.")
 
 
 def _local(model_name: str) -> ModelFiles | None:
@@ -124,11 +130,11 @@ def _local(model_name: str) -> ModelFiles | None:
         return _gguf(path)
     if not path.is_dir():
         raise NotFoundError(
-            f"There is no model folder {str(path)!r} (seen from {str(Path.cwd())!r}). Check the "
+            f"There is no model folder {model_name!r} (seen from {str(Path.cwd())!r}). Check the "
             "path; a model of the hub is named ORGANISATION/NAME."
         )
     if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
-        raise NotFoundError(f"The folder {str(path)!r} has no config.json. {_ggufs_in(path)}")
+        raise NotFoundError(f"The folder {model_name!r} has no config.json. {_ggufs_in(path)}")
     return ModelFiles(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +40,9 @@ class Reader:
         self._tokenizer = tokenizer
         self._recipe = recipe
         self._cutter = _cutter(tokenizer, recipe)
+        if recipe.chat is not None:
+            # Nothing in common but what the template puts behind them.
+            self._cutter.keep_common_tail(self._written("", "0"), self._written("", "1 2 3 4"))
         self._skipped: dict[str, int] = {}
 
     @property
@@ -80,12 +84,45 @@ class Reader:
 
 @attrs.frozen
 class _Piece:
-    ids: Sequence[int]
-    types: Sequence[int]
+    ids: list[int]
+    types: list[int]
     is_cut: bool
 
 
-class _FastCutter:
+class _Cutter:
+    """
+    Cuts texts to the model's length.
+
+    What a tokenizer, or a chat template, puts behind every text stays behind a cut one: it is
+    there that decoders are asked.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> None:
+        self._limit = recipe.max_length
+        self._has_special = recipe.chat is None
+        self._cuts_left = tokenizer.truncation_side == "left"
+        self._leading, self._tail = 0, list[int]()
+
+    def cut(self, texts: Sequence[str]) -> list[_Piece]:
+        raise NotImplementedError
+
+    def keep_common_tail(self, one: str, other: str) -> None:
+        """Keep what both texts end with behind those that are cut."""
+        pieces = self.cut([one, other])
+        self._tail = _common_tail(*(piece.ids for piece in pieces))
+
+    def _piece(self, ids: list[int], types: list[int]) -> _Piece:
+        if self._limit is None or len(ids) <= self._limit:
+            return _Piece(ids, types, is_cut=False)
+        return _Piece(self._shortened(ids, self._limit), types[: self._limit], is_cut=True)
+
+    def _shortened(self, ids: list[int], length: int) -> list[int]:
+        if self._cuts_left:
+            return ids[: self._leading] + ids[len(ids) - length + self._leading :]
+        return ids[: length - len(self._tail)] + self._tail
+
+
+class _FastCutter(_Cutter):
     """
     Cuts with the tokenizer's Rust half.
 
@@ -94,59 +131,44 @@ class _FastCutter:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> None:
+        super().__init__(tokenizer, recipe)
         self._backend: Tokenizer = tokenizer.backend_tokenizer
-        self._limit = recipe.max_length
-        self._has_special = recipe.chat is None
-        self._cuts_left = tokenizer.truncation_side == "left"
         self._has_types = "token_type_ids" in tokenizer.model_input_names
         if recipe.lower_case:
             _lower(self._backend)
         self._backend.no_padding()
         self._backend.no_truncation()
-        mask = self._encode(["a"])[0].special_tokens_mask
-        self._leading = mask.index(0) if 0 in mask else 0
-        self._trailing = mask[::-1].index(0) if 0 in mask else 0
+        [marked] = self._encode(["a"])
+        self._leading, self._tail = _ends(marked.ids, marked.special_tokens_mask)
         if self._limit is not None:
-            side = tokenizer.truncation_side
-            self._backend.enable_truncation(self._limit + 1, direction=side)
+            self._backend.enable_truncation(self._limit + 1, direction=tokenizer.truncation_side)
 
     def cut(self, texts: Sequence[str]) -> list[_Piece]:
-        return [self._piece(encoding) for encoding in self._encode(texts)]
+        encodings = self._encode(texts)
+        return [self._piece(one.ids, one.type_ids if self._has_types else []) for one in encodings]
 
     def _encode(self, texts: Sequence[str]) -> list[Encoding]:
         return self._backend.encode_batch_fast(list(texts), add_special_tokens=self._has_special)
 
-    def _piece(self, encoding: Encoding) -> _Piece:
-        ids, types = encoding.ids, encoding.type_ids if self._has_types else []
-        if self._limit is None or len(ids) <= self._limit:
-            return _Piece(ids, types, is_cut=False)
-        surplus = self._leading if self._cuts_left else len(ids) - self._trailing - 1
-        return _Piece(_without(ids, surplus), _without(types, surplus), is_cut=True)
 
-
-class _SlowCutter:
+class _SlowCutter(_Cutter):
     """Cuts with a tokenizer that is written in Python."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> None:
+        super().__init__(tokenizer, recipe)
         self._tokenizer = tokenizer
-        self._limit = recipe.max_length
-        self._has_special = recipe.chat is None
+        whole = self._encode("a", return_special_tokens_mask=True)
+        self._leading, self._tail = _ends(whole["input_ids"], whole["special_tokens_mask"])
 
     def cut(self, texts: Sequence[str]) -> list[_Piece]:
-        return [self._piece(text) for text in texts]
-
-    def _piece(self, text: str) -> _Piece:
-        whole = self._encode(text)
-        if self._limit is None or len(whole["input_ids"]) <= self._limit:
-            return _Piece(whole["input_ids"], whole.get("token_type_ids", ()), is_cut=False)
-        cut = self._encode(text, truncation=True, max_length=self._limit)
-        return _Piece(cut["input_ids"], cut.get("token_type_ids", ()), is_cut=True)
+        found = [self._encode(text) for text in texts]
+        return [self._piece(one["input_ids"], one.get("token_type_ids", [])) for one in found]
 
     def _encode(self, text: str, **options: Any) -> Any:
         return self._tokenizer(text, add_special_tokens=self._has_special, verbose=False, **options)
 
 
-def _cutter(tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> _FastCutter | _SlowCutter:
+def _cutter(tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> _Cutter:
     is_fast = isinstance(getattr(tokenizer, "backend_tokenizer", None), Tokenizer)
     return _FastCutter(tokenizer, recipe) if is_fast else _SlowCutter(tokenizer, recipe)
 
@@ -156,5 +178,16 @@ def _lower(backend: Tokenizer) -> None:
     backend.normalizer = normalizers.Sequence(steps)
 
 
-def _without(items: Sequence[int], position: int) -> Sequence[int]:
-    return [*items[:position], *items[position + 1 :]] if items else items
+def _ends(ids: list[int], special: list[int]) -> tuple[int, list[int]]:
+    """Return how many special tokens stand before the others, and which ones behind them."""
+    if 0 not in special:
+        return 0, []
+    behind = special[::-1].index(0)
+    return special.index(0), ids[len(ids) - behind :]
+
+
+def _common_tail(one: list[int], other: list[int]) -> list[int]:
+    """Return what both end with; nothing if one is all of the other's end."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    length = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return one[len(one) - length :] if length < min(len(one), len(other)) else []

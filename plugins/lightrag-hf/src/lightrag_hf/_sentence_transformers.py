@@ -145,6 +145,7 @@ def _modules(folder: Path) -> list[dict[str, str]]:
 
 
 def _listed(folder: Path, modules: list[dict[str, str]]) -> Recipe:
+    _require(len(modules) > 1, folder, "no pooling")
     first, second, *rest = modules
     _require(_kind(first) == "Transformer", folder, f"the module {first['type']!r}")
     _require(_kind(second) == "Pooling", folder, f"the module {second['type']!r}")
