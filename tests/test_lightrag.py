@@ -528,6 +528,43 @@ def test_an_open_stream_ends_with_its_loop() -> None:
     assert pieces is not None
 
 
+def test_what_ends_with_its_loop_ends_in_order() -> None:
+    """The stream, the model, the client: asyncio.run tells all of them at once."""
+    events: list[str] = []
+
+    @asynccontextmanager
+    async def noted(what: str) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await asyncio.sleep(0)
+            events.append(what)
+
+    class Backend(SilentBackend):
+        async def stream(self, request: CompletionRequest) -> AsyncIterator[Chunk]:
+            async with noted("stream"):
+                yield Chunk("Goe")
+                yield Chunk("the", finish_reason="stop")
+
+    @asynccontextmanager
+    async def backend(*_: object) -> AsyncIterator[Backend]:
+        async with noted("model"):
+            yield Backend()
+
+    async def code(reference: str, distribution: str) -> Any:
+        return backend if reference.endswith("Backend") else lambda _: noted("client")
+
+    async def main() -> Any:
+        return await llm_model_func("silent:any")("Who?", stream=True)
+
+    with plugin(Silent()), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ragcore._connect.code_in_thread", code)
+        pieces = asyncio.run(main())
+
+    assert events == ["stream", "model", "client"]
+    assert pieces is not None
+
+
 # --- embedding ------------------------------------------------------------------------------
 
 

@@ -36,6 +36,11 @@ class _Shared:
 _open: dict[tuple[int, asyncio.AbstractEventLoop], list[_Shared]] = {}
 
 
+# A client is left after its users, which end with the loop, too; but one that is no task, such as
+# a suspended generator, ends later.
+_PATIENCE = 2.0
+
+
 def _here() -> tuple[int, asyncio.AbstractEventLoop]:
     return os.getpid(), asyncio.get_running_loop()
 
@@ -55,13 +60,15 @@ async def shared_client(connect: Connect, connection: BindingOptions) -> AsyncIt
 
 
 def _entry(connect: Connect, connection: BindingOptions) -> _Shared:
-    for here in [here for here in _open if here[1].is_closed()]:
-        del _open[here]
+    # Other threads' loops come and go meanwhile.
+    for here in list(_open):
+        if here[1].is_closed():
+            _open.pop(here, None)
     entries = _open.setdefault(_here(), [])
     for entry in entries:
         if entry.serves(connect, connection):
             return entry
-    entries.append(_Shared(connect, connection, Owner(connect(connection))))
+    entries.append(_Shared(connect, connection, Owner(connect(connection), patience=_PATIENCE)))
     return entries[-1]
 
 

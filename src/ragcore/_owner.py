@@ -10,16 +10,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class Owner(Generic[T]):
-    """Enters *manager* in a task of its own, and leaves it there upon :meth:`release`."""
+    """
+    Enters *manager* in a task of its own, and leaves it there upon :meth:`release`.
 
-    def __init__(self, manager: AbstractAsyncContextManager[T]) -> None:
+    Args:
+        manager: What to own.
+        patience: Seconds to go on once the loop ends, for users to end and release it first.
+    """
+
+    def __init__(self, manager: AbstractAsyncContextManager[T], *, patience: float = 0.0) -> None:
+        self._patience = patience
         self._entered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._released = asyncio.Event()
         self._task = asyncio.create_task(self._own(manager))
@@ -54,7 +61,7 @@ class Owner(Generic[T]):
         try:
             async with manager as value:
                 self._entered.set_result(value)
-                await self._released.wait()
+                await self._end()
         except asyncio.CancelledError:
             self._entered.cancel()
             raise
@@ -64,3 +71,13 @@ class Owner(Generic[T]):
             self._entered.set_exception(exc)
             # Whoever asked may be gone; then nobody is to be told.
             self._entered.exception()
+
+    async def _end(self) -> None:
+        try:
+            await self._released.wait()
+        except asyncio.CancelledError:
+            # asyncio.run cancels all tasks at once: this one, and those that use what it owns.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    await self._released.wait()
+            raise
