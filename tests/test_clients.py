@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -139,6 +141,26 @@ def test_each_event_loop_has_its_own() -> None:
     assert _clients._open == {}
 
 
+def test_loops_come_and_go_in_many_threads() -> None:
+    """Finding one's own client is safe while others open and close theirs."""
+    account = Account()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def churn(_: int) -> int:
+        return len({asyncio.run(held(account)) for _ in range(15)})
+
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            counts = list(pool.map(churn, range(8)))
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert len(account.opened) == len(account.closed) == 8 * 15
+    assert all(counts)
+    assert _clients._open == {}
+
+
 async def test_all_who_wait_learn_that_opening_failed() -> None:
     """The next to come tries afresh."""
     account = Account(slow=True, fail="opening")
@@ -206,6 +228,25 @@ async def test_a_provider_error_of_connecting_says_who_it_was() -> None:
     assert (caught.value.provider, caught.value.model) == ("scripted", "any")
 
 
+async def test_a_builtin_timeout_of_connecting_is_translated() -> None:
+    """Schedulers would take it for their own."""
+
+    class Slow(Script):
+        @property
+        def opened(self) -> int:
+            raise TimeoutError
+
+        @opened.setter
+        def opened(self, count: int) -> None: ...
+
+    with scripted(), pytest.raises(ragcore.RequestTimeoutError) as caught:
+        async with ragcore.completion("scripted:any", script=Slow()):
+            pass
+
+    assert caught.value.provider == "scripted"
+    assert isinstance(caught.value.__cause__, TimeoutError)
+
+
 async def test_an_error_of_the_block_is_left_alone() -> None:
     """What happens to other providers inside the block is none of this one's business."""
     theirs = ragcore.UnavailableError("down")
@@ -232,6 +273,29 @@ def test_a_loop_that_ends_closes_its_clients() -> None:
 
     assert len(account.opened) == 2
     assert _clients._open == {}
+
+
+def test_when_a_loop_ends_users_leave_before_the_client() -> None:
+    """`asyncio.run` cancels all at once; what a user does last may still need its client."""
+    account = Account()
+    closed_before_its_user: list[bool] = []
+
+    async def user() -> None:
+        async with shared_client(account.connect, AcmeOptions()):
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                await asyncio.sleep(0.01)
+                closed_before_its_user.append(bool(account.closed))
+
+    async def forget() -> None:
+        task = asyncio.create_task(user())
+        await asyncio.sleep(0.01)
+        assert not task.done()
+
+    asyncio.run(forget())
+
+    assert closed_before_its_user == [False]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -615,6 +615,16 @@ def test_hooks_are_called_once_a_process() -> None:
     assert calls == ["called"]
 
 
+def test_an_interrupt_while_loading_is_not_a_plugins_fault() -> None:
+    """Ctrl-C ends the program, and not the plugin that happened to be loading."""
+
+    def load() -> object:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build([Source("acme", "1", "acme", load)], {})
+
+
 def test_an_unknown_hook_may_be_optional() -> None:
     """A plugin for a newer host says so with pluggy's `optionalhook`, and is left alone."""
 

@@ -282,6 +282,16 @@ def test_the_calls_deadline_beats_the_models(clock: FakeClock) -> None:
     assert clock.run(both()) == 100
 
 
+def test_the_deadline_may_come_from_the_environment(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`RAGCORE_TIMEOUT`, as any option of the host."""
+    monkeypatch.setenv("RAGCORE_TIMEOUT", "7.5")
+
+    with pytest.raises(RequestTimeoutError, match=r"the deadline of 7\.5 s"):
+        clock.run(ask(Script(Delay(100))))
+
+
 @pytest.mark.parametrize("timeout", [-1, "5", float("nan"), float("inf"), True])
 def test_a_timeout_is_a_number_of_seconds(clock: FakeClock, timeout: Any) -> None:
     """Anything else is an OptionsError before anything is asked."""

@@ -435,8 +435,14 @@ async def coroutine() -> AsyncIterator[Chunk]:
     return Pieces()
 
 
+left: list[str] = []
+
+
 async def strings() -> AsyncGenerator[str, None]:
-    yield "Goethe"
+    try:
+        yield "Goethe"
+    finally:
+        left.append("strings")
 
 
 async def nones() -> AsyncGenerator[None, None]:
@@ -447,14 +453,17 @@ async def nones() -> AsyncGenerator[None, None]:
 def test_what_is_no_stream_is_the_plugins_fault(clock: FakeClock, make: Any) -> None:
     """The distribution is named, nothing is left unawaited or unclosed."""
 
+    left.clear()
+
     async def call() -> None:
         async with ragcore.completion("scripted:any", script=Script()) as model:
             model._backend = Returning(make)
-            async with model.stream("Who?") as chunks:
-                await read(chunks)
+            with pytest.raises(PluginError, match=r"scripted-plugin: stream\(\) returned a"):
+                async with model.stream("Who?") as chunks:
+                    await read(chunks)
+            assert left == ["strings"] * (make is strings)
 
-    with pytest.raises(PluginError, match=r"scripted-plugin: stream\(\) returned a"):
-        clock.run(call())
+    clock.run(call())
 
 
 def test_no_method_no_stream(clock: FakeClock) -> None:

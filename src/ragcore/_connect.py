@@ -21,7 +21,7 @@ from ragcore._embedding import EmbeddingModel
 from ragcore._errors import at_the_edge
 from ragcore._host_options import HostEmbeddingOptions, HostOptions
 from ragcore._model import CompletionModel, Identity
-from ragcore._plugins import Installed, registry
+from ragcore._plugins import Installed, Registry, registry
 from ragcore.errors import OptionsError, PluginError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import BindingOptions, read
@@ -148,13 +148,16 @@ def _entered(backend: Any) -> AbstractAsyncContextManager[Any]:
 def resolve_completion(reference: str, options: dict[str, Any]) -> Opening[CompletionProvider]:
     """Find who completes *reference*, and read its options; blocks on the first use."""
     name, model_name = _split(reference)
-    return _opening(registry().completion_provider(name), model_name, HostOptions, options)
+    found = registry()
+    return _opening(found, found.completion_provider(name), model_name, HostOptions, options)
 
 
 def resolve_embedding(reference: str, options: dict[str, Any]) -> Opening[EmbeddingProvider]:
     """Find who embeds *reference*, and read its options; blocks on the first use."""
     name, model_name = _split(reference)
-    return _opening(registry().embedding_provider(name), model_name, HostEmbeddingOptions, options)
+    found = registry()
+    provider = found.embedding_provider(name)
+    return _opening(found, provider, model_name, HostEmbeddingOptions, options)
 
 
 def _split(reference: str) -> tuple[str, str]:
@@ -167,8 +170,12 @@ def _split(reference: str) -> tuple[str, str]:
 
 
 def _opening(
-    provider: ProviderT, model_name: str, host_options: type[HostOptions], given: dict[str, Any]
+    found: Registry,
+    provider: ProviderT,
+    model_name: str,
+    host_options: type[HostOptions],
+    given: dict[str, Any],
 ) -> Opening[ProviderT]:
     connection, options, host = read([provider.connection, provider.options, host_options], given)
-    distribution = registry().distribution_of(provider)
+    distribution = found.distribution_of(provider)
     return Opening(provider, distribution, model_name, connection, options, host)

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ragcore._retry import Attempts
-from ragcore.errors import ProviderError
+from ragcore.errors import ProviderError, RequestTimeoutError
 
 
 @contextmanager
 def at_the_edge(provider: str, model: str, attempts: Attempts | None = None) -> Iterator[None]:
     """Say in any :class:`ProviderError` that passes who it was, and after how many attempts."""
     try:
-        yield
+        with _own_timeouts():
+            yield
     except ProviderError as exc:
         exc.provider = exc.provider or provider
         exc.model = exc.model or model
@@ -21,6 +22,15 @@ def at_the_edge(provider: str, model: str, attempts: Attempts | None = None) -> 
             exc.attempts = attempts.count or None
         _cut(exc)
         raise
+
+
+@contextmanager
+def _own_timeouts() -> Iterator[None]:
+    """Translate the built-in error, which schedulers would take for their own."""
+    try:
+        yield
+    except TimeoutError as exc:
+        raise RequestTimeoutError(str(exc) or "the provider timed out") from exc
 
 
 def _cut(exc: BaseException) -> None:
