@@ -273,9 +273,16 @@ async def test_logits_that_are_no_number_are_an_error(engine):
         await answer(engine, PROMPTS[0])
 
 
-async def test_closing_gives_waiting_calls_an_error(open_engine, tiny_model):
+@pytest.mark.parametrize("sliding_window", [None, 16])
+async def test_closing_gives_waiting_calls_an_error(open_engine, tiny_model, sliding_window):
     """Nobody waits for ever for an engine that was closed, nor asks it in vain."""
-    model = tiny_model(eos_token_id=None, max_position_embeddings=100_000)
+    model = tiny_model(
+        MistralForCausalLM,
+        MistralConfig,
+        sliding_window=sliding_window,
+        eos_token_id=None,
+        max_position_embeddings=100_000,
+    )
     engine = open_engine(model)
     chunks = engine.answer(Ask(prompt=PROMPTS[0], max_tokens=90_000))
     await anext(chunks)
@@ -360,32 +367,35 @@ async def test_last_chunk_says_why_and_what_it_cost(engine):
 
 
 EXIT_WHILE_BUSY = """
-import asyncio, sys, torch
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+import asyncio, sys
+from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 from lightrag_hf._calls import Ask
 from lightrag_hf._engine import Engine
 
-config = LlamaConfig(vocab_size=259, hidden_size=256, num_hidden_layers=4, num_attention_heads=4,
-                     intermediate_size=512, max_position_embeddings=100000, eos_token_id=None)
-engine = Engine(LlamaForCausalLM(config).eval(), AutoTokenizer.from_pretrained(sys.argv[1]), "m")
-async def main():
-    await anext(engine.answer(Ask(prompt=[1, 2, 3], max_tokens=90000)))
-loop = asyncio.new_event_loop()
-loop.run_until_complete(main())
+config = MistralConfig(
+    vocab_size=259, hidden_size=256, num_hidden_layers=4, num_attention_heads=4,
+    num_key_value_heads=4, intermediate_size=512, max_position_embeddings=100000,
+    eos_token_id=None, sliding_window=int(sys.argv[2]) or None,
+)
+model = MistralForCausalLM(config).eval()
+engine = Engine(model, AutoTokenizer.from_pretrained(sys.argv[1]), "busy")
+chunks = engine.answer(Ask(prompt=[1, 2, 3], max_tokens=90000))
+asyncio.new_event_loop().run_until_complete(anext(chunks))
 print("leaving")
 """
 
 
-def test_the_process_ends_while_a_model_answers(tmp_path, tiny_tokenizer):
+@pytest.mark.parametrize("sliding_window", [0, 16])
+def test_the_process_ends_while_a_model_answers(tmp_path, tiny_tokenizer, sliding_window):
     """The engine's thread is stopped at exit, and aborts nothing."""
     tiny_tokenizer.save_pretrained(tmp_path)
 
-    done = subprocess.run(  # noqa: S603  # our own code
-        [sys.executable, "-c", EXIT_WHILE_BUSY, str(tmp_path)],
+    done = subprocess.run(  # noqa: S603  # our own interpreter
+        [sys.executable, "-c", EXIT_WHILE_BUSY, str(tmp_path), str(sliding_window)],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
 
-    assert (done.returncode, done.stdout) == (0, "leaving\n")
+    assert (done.returncode, done.stdout) == (0, "leaving\n"), done.stderr

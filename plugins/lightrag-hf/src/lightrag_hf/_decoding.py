@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightrag_hf._batch import Batch, can_be_batched
-from lightrag_hf._calls import Call, CallQueue
+from lightrag_hf._calls import Call, CallQueue, closed_error
 from lightrag_hf._errors import is_out_of_memory, translation
 from lightrag_hf._generate import generate, needs_generate
 from lightrag_hf._sampling import choose
@@ -99,13 +99,17 @@ class SharedDecoding:
             joining.append(call)
         return joining
 
-    def _join(self, joining: Sequence[Call]) -> None:
+    def _join(self, joining: Sequence[Call], queue: CallQueue) -> None:
+        def is_wanted() -> bool:
+            return not queue.is_closed and any(not call.is_over for call in joining)
+
         batch = Batch(self._model)
-        logits = batch.fill(joining, lambda: any(not call.is_over for call in joining))
-        self._take(batch, logits)
+        logits = batch.fill(joining, is_wanted)
+        if is_wanted():
+            self._take(batch, logits)
         self._batch.add(batch)
 
-    def _go_on(self, calls: Sequence[Call]) -> None:
+    def _go_on(self, calls: Sequence[Call], _: CallQueue) -> None:
         self._batch.keep([not call.is_over for call in calls])
         if self.is_busy:
             self._take(self._batch, self._batch.step())
@@ -123,10 +127,13 @@ class SharedDecoding:
         batch.keep([not call.is_over for call in batch.rows])
 
     def _attempt(
-        self, work: Callable[[Sequence[Call]], None], calls: Sequence[Call], queue: CallQueue
+        self,
+        work: Callable[[Sequence[Call], CallQueue], None],
+        calls: Sequence[Call],
+        queue: CallQueue,
     ) -> None:
         try:
-            work(calls)
+            work(calls, queue)
         except Exception as exc:  # noqa: BLE001  # whatever it is, somebody waits for an answer
             # An exception holds the tensors of the frames that it left.
             traceback.clear_frames(exc.__traceback__)
@@ -161,14 +168,17 @@ class SingleDecoding:
         return ()
 
     def turn(self, queue: CallQueue) -> None:
-        call = queue.take()
-        if call is None:
-            return
+        if call := queue.take():
+            self._answer(call, queue)
+
+    def _answer(self, call: Call, queue: CallQueue) -> None:
         try:
-            generate(self._model, call)
+            generate(self._model, call, lambda: not (call.is_over or queue.is_closed))
         except Exception as exc:  # noqa: BLE001  # whatever it is, somebody waits for an answer
             traceback.clear_frames(exc.__traceback__)
             _fail([call], self._model_name, exc)
+        if not call.is_over:
+            call.fail(closed_error())
 
 
 def _fail(calls: Sequence[Call], model_name: str, exc: Exception) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -45,8 +46,15 @@ def needs_generate(generation_config: GenerationConfig) -> list[str]:
 
 
 @torch.inference_mode()
-def generate(model: Any, call: Call) -> None:
-    """Answer *call*; ends within a token or two after it is cancelled."""
+def generate(model: Any, call: Call, is_wanted: Callable[[], bool]) -> None:
+    """
+    Answer *call*.
+
+    Args:
+        model: Of any kind that ``generate()`` knows.
+        call: Over at the end, unless it was given up.
+        is_wanted: Asked for every token; once it says no, the call is given up.
+    """
     prompt = torch.tensor([call.tokens], device=model.device)
     streamer = None if _uses_beams(model) else _Delivery(call)
     with torch.random.fork_rng(_devices(model), enabled=call.ask.sampling.seed is not None):
@@ -56,12 +64,12 @@ def generate(model: Any, call: Call) -> None:
             prompt,
             attention_mask=torch.ones_like(prompt),
             streamer=streamer,
-            stopping_criteria=[_UntilOver(call)],
+            stopping_criteria=[_Until(is_wanted)],
             **_settings(model.generation_config, call),
         )
     if streamer is None:
         _deliver(call, answer[0, prompt.shape[1] :])
-    if not call.is_over:
+    if is_wanted():
         call.cut()
 
 
@@ -123,11 +131,11 @@ class _Delivery(BaseStreamer):
         """Nothing is held back."""
 
 
-class _UntilOver(StoppingCriteria):
-    """Stops when the call is answered or cancelled."""
+class _Until(StoppingCriteria):
+    """Stops when nobody wants more."""
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
+    def __init__(self, is_wanted: Callable[[], bool]) -> None:
+        self._is_wanted = is_wanted
 
     def __call__(self, input_ids: Tensor, _scores: Any, **_kwargs: Any) -> Tensor:
-        return torch.full((len(input_ids),), self._call.is_over, device=input_ids.device)
+        return torch.full((len(input_ids),), not self._is_wanted(), device=input_ids.device)
