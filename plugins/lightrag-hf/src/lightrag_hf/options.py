@@ -101,7 +101,10 @@ class HFLLMOptions(HFModelOptions, binding="hf_llm"):
         scope="call",
     )
     do_sample: bool | None = option(
-        "Sample; false: always take the likeliest token.", default=None, scope="call"
+        "Sample, or else take the likeliest token; unset: yes if temperature, top_k, top_p or "
+        "min_p is set, else as the model's own settings say.",
+        default=None,
+        scope="call",
     )
     seed: int | None = option(
         "Seed of the sampling: the same one gives the same answer.", default=None, scope="call"
