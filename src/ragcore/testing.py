@@ -325,6 +325,14 @@ class _FakeClockLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_ended)
         return future
 
+    async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
+        # From Python 3.12 on with a timeout, which would jump ahead of the threads.
+        self._threads += 1
+        try:
+            await super().shutdown_default_executor(*args, **kwargs)
+        finally:
+            self._threads -= 1
+
     def _thread_ended(self, _: Any) -> None:
         self._threads -= 1
 
