@@ -288,6 +288,33 @@ async def test_bad_options_of_the_host_are_refused(name: str, value: Any) -> Non
         await unable(Script("A cat"), **{name: value})
 
 
+async def test_all_options_are_checked_when_a_model_is_opened() -> None:
+    """Connection, task and host together; nothing is opened."""
+    script = Script()
+    with pytest.raises(OptionsError) as caught:
+        async with ragcore.completion(
+            "scripted:any", script=script, temperature="hot", num_ctxt=9, timeout=-1
+        ):
+            pass
+    with pytest.raises(OptionsError, match=r"script: missing: pass script= @ scripted\.script"):
+        async with ragcore.completion("scripted:any"):
+            pass
+
+    assert sorted(caught.value.problems) == [
+        "num_ctxt: unknown option; did you mean 'num_ctx'?",
+        "temperature: 'hot' is not a number @ scripted_llm.temperature",
+        "timeout: -1 is not 0 or more @ ragcore.timeout",
+    ]
+    assert script.opened == 0
+
+
+async def test_an_embedding_reference_is_no_completion() -> None:
+    """The host's embedding options are unknown to a completion."""
+    with pytest.raises(OptionsError, match="batch_size: unknown option"):
+        async with ragcore.completion("scripted:any", script=Script(), batch_size=5):
+            pass
+
+
 async def test_a_model_says_what_it_is(model: ragcore.CompletionModel) -> None:
     """Reference, capabilities, and whether it streams."""
     assert model.reference == "scripted:any"
