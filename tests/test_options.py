@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragcore import BindingOptions, OptionsError, Secret, option
-from ragcore.options import merge, read
+from ragcore.options import merge, read, refuse_twice
 
 
 class Opener(Protocol):
@@ -541,3 +541,17 @@ def test_type_checkers_see_missing_and_misused_fields(tmp_path: Path) -> None:
     assert [int(line) for line, *_ in marked] == [9, 10, 11, 12, 12, 13] or [
         int(line) for line, *_ in marked
     ] == [9, 10, 11, 12, 13]
+
+
+def test_the_native_twin_of_a_calls_parameter_is_refused_beside_it() -> None:
+    """Two ways to say one thing, with two values, would leave one of them out."""
+
+    class TwinOptions(BindingOptions, binding="twin"):
+        max_new_tokens: int | None = option(
+            "Longest answer.", default=None, scope="call", same_as="max_output_tokens"
+        )
+
+    with pytest.raises(OptionsError, match=r"max_output_tokens: max_new_tokens is set too.*@ twin"):
+        refuse_twice(TwinOptions(max_new_tokens=5), "max_output_tokens")
+
+    refuse_twice(TwinOptions(), "max_output_tokens")

@@ -38,7 +38,7 @@ from ragcore.errors import (
     UnsupportedError,
 )
 from ragcore.hookspecs import CompletionBackend
-from ragcore.options import BindingOptions, merge
+from ragcore.options import BindingOptions, merge, refuse_twice
 
 T = TypeVar("T")
 
@@ -291,9 +291,12 @@ class CompletionModel:
             self._identity.refuse("images", "the model does not look at images")
             turns = tuple(attrs.evolve(turn, images=()) for turn in turns)
         turns, asked_format, wanted, rung = self._format(turns, response_format)
+        merged = merge(self._identity.options, options)
+        if max_output_tokens is not None:
+            refuse_twice(merged, "max_output_tokens")
         request = CompletionRequest(
             messages=turns,
-            options=merge(self._identity.options, options),
+            options=merged,
             response_format=asked_format,
             max_output_tokens=_tokens(max_output_tokens),
             attempt_timeout=self._identity.retry.attempt_timeout,

@@ -42,6 +42,7 @@ class _Declaration:
     secret: bool
     scope: Scope
     minimum: float | None
+    same_as: str | None
 
 
 def option(
@@ -52,6 +53,7 @@ def option(
     secret: bool = False,
     scope: Scope = "model",
     minimum: float | None = None,
+    same_as: str | None = None,
 ) -> Any:
     """
     Declare one option of a :class:`BindingOptions` class.
@@ -64,10 +66,12 @@ def option(
         secret: The value is a :class:`ragcore.Secret`; a plain ``str`` is wrapped.
         scope: ``"call"`` if it may also be set for a single call.
         minimum: The least that a number may be.
+        same_as: What the host calls the same thing (``"max_output_tokens"``): a call that says
+            both is refused.
     """
     return attrs.field(
         default=default,
-        metadata={_METADATA: _Declaration(help, env, secret, scope, minimum)},
+        metadata={_METADATA: _Declaration(help, env, secret, scope, minimum, same_as)},
         repr=_shown if secret else True,
     )
 
@@ -86,6 +90,7 @@ class OptionField:
         type: The annotation, resolved.
         required: It has no default.
         minimum: The least that a number may be; None for any.
+        same_as: The host's name for the same thing, if it has one.
     """
 
     binding: str
@@ -97,6 +102,7 @@ class OptionField:
     secret: bool
     scope: Scope
     minimum: float | None = None
+    same_as: str | None = None
 
     @property
     def required(self) -> bool:
@@ -175,7 +181,7 @@ class BindingOptions:
         }
 
 
-_UNDECLARED = _Declaration("", _DERIVED, secret=False, scope="model", minimum=None)
+_UNDECLARED = _Declaration("", _DERIVED, secret=False, scope="model", minimum=None, same_as=None)
 
 
 def _is_taken(name: str) -> bool:
@@ -214,6 +220,7 @@ def _field(binding: str, attribute: attrs.Attribute[Any], annotation: Any) -> Op
         secret=declared.secret or Secret in (annotation, *typing.get_args(annotation)),
         scope=declared.scope,
         minimum=declared.minimum,
+        same_as=declared.same_as,
     )
 
 
@@ -276,6 +283,23 @@ def merge(base: BindingOptions, keywords: Mapping[str, Any]) -> BindingOptions:
     more, checked = _problems(group, base.asdict() | given)
     _raise(problems + more)
     return _made(group, checked)
+
+
+def refuse_twice(options: BindingOptions, name: str) -> None:
+    """
+    Refuse options that say again what the call's *name* says.
+
+    Raises:
+        OptionsError: One is set.
+    """
+    twins = [field for field in options.fields() if field.same_as == name]
+    _raise(
+        [
+            f"{name}: {twin.name} is set too, and is the same; leave one out @ {twin.where}"
+            for twin in twins
+            if getattr(options, twin.name) is not None
+        ]
+    )
 
 
 def _unknown(

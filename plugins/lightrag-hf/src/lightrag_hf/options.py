@@ -77,7 +77,10 @@ class HFLLMOptions(HFModelOptions, binding="hf_llm"):
         scope="call",
     )
     max_new_tokens: int | None = option(
-        "Longest answer in tokens; unset: what is left of num_ctx.", default=None, scope="call"
+        "Longest answer in tokens; unset: what is left of num_ctx.",
+        default=None,
+        scope="call",
+        same_as="max_output_tokens",
     )
     temperature: float | None = option(
         "Randomness, from 0, which always takes the likeliest token.", default=None, scope="call"
