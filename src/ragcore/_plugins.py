@@ -412,11 +412,7 @@ def _names_in(plugin: object) -> Iterable[str]:
     return vars(plugin) if isinstance(plugin, ModuleType) else dir(plugin)
 
 
-_HOOKS = (
-    "ragcore_completion_providers",
-    "ragcore_embedding_providers",
-    "ragcore_options",
-)
+_HOOKS = [name for name, hook in vars(hookspecs).items() if hasattr(hook, "ragcore_spec")]
 
 
 def _check_functions(plugin: object, source: Source) -> None:
