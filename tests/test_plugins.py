@@ -13,7 +13,9 @@ import attrs
 import pytest
 
 import ragcore
-from ragcore._plugins import Registry, Source, build
+from ragcore._plugins import build
+from ragcore._registry import Registry
+from ragcore._sources import Source
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider, hookimpl
 from ragcore.testing import ScriptedEmbeddingOptions, ScriptedLLMOptions, ScriptedOptions, plugin
 

@@ -10,7 +10,6 @@ from ragcore import sync
 from ragcore._connect import completion, embedding, providers
 from ragcore._embedding import EmbeddingModel
 from ragcore._model import CompletionModel, CompletionStream
-from ragcore._plugins import BrokenPlugin, Installed, ProviderInfo
 from ragcore._records import (
     Capabilities,
     Chunk,
@@ -29,6 +28,7 @@ from ragcore._records import (
     system,
     user,
 )
+from ragcore._registry import BrokenPlugin, Installed, ProviderInfo
 from ragcore._retry_after import retry_after
 from ragcore._secrets import Secret
 from ragcore.errors import (

@@ -21,7 +21,8 @@ from ragcore._embedding import EmbeddingModel
 from ragcore._errors import at_the_edge
 from ragcore._host_options import HostEmbeddingOptions, HostOptions
 from ragcore._model import CompletionModel, Identity
-from ragcore._plugins import Installed, Registry, registry
+from ragcore._plugins import registry
+from ragcore._registry import Installed, Registry
 from ragcore.errors import OptionsError, PluginError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import BindingOptions, read

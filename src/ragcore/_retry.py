@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import attrs
-import stamina
 
 from ragcore._records import Retry
 from ragcore.errors import RequestTimeoutError, TransientError
@@ -81,6 +80,9 @@ async def persist(
         attempts.last_error = exc
         wait = wait_before_next(retry, attempts.count, exc.retry_after)
         return wait if wait < deadline.left else False
+
+    # It takes a while to import, which a program that never calls need not pay.
+    import stamina
 
     async for again in stamina.retry_context(on=wait_after, attempts=retry.attempts, timeout=None):
         with again:

@@ -29,7 +29,7 @@ from typing import Any, Self, TypeVar
 
 import attrs
 
-from ragcore._plugins import Source, plugged
+from ragcore._plugins import plugged
 from ragcore._records import (
     Capabilities,
     Chunk,
@@ -41,6 +41,7 @@ from ragcore._records import (
     Usage,
 )
 from ragcore._secrets import Secret
+from ragcore._sources import Source
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider, hookimpl
 from ragcore.options import BindingOptions, option
 

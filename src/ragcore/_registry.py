@@ -1,0 +1,146 @@
+"""What is installed: looked up by name, described for people."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Mapping
+
+import attrs
+
+from ragcore._catalogue import SHIPPED
+from ragcore._claims import Claim, Record, Task
+from ragcore._records import Capabilities
+from ragcore._sources import ALLOW, DENY
+from ragcore.errors import PluginError, UnknownProviderError, UnsupportedError
+from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
+from ragcore.options import BindingOptions
+
+
+@attrs.frozen
+class ProviderInfo:
+    """
+    An installed provider.
+
+    Attributes:
+        name: What stands before the colon in a reference.
+        tasks: ``"completion"``, ``"embedding"`` or both.
+        distribution: Name of the package that brings it.
+        version: That package's version.
+        capabilities: What its models can do at most, both tasks together.
+        options: Its option classes, the connection's first.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    distribution: str
+    version: str
+    capabilities: Capabilities
+    options: tuple[type[BindingOptions], ...]
+
+
+@attrs.frozen
+class BrokenPlugin:
+    """A plugin, or one provider of it, that was set aside."""
+
+    distribution: str
+    entry_point: str
+    reason: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} (entry point {self.entry_point!r}): {self.reason}. {self.cure}"
+
+
+@attrs.frozen
+class Installed:
+    """What is installed: the providers that work, and what does not."""
+
+    providers: tuple[ProviderInfo, ...]
+    broken: tuple[BrokenPlugin, ...]
+
+
+@attrs.frozen
+class Registry:
+    """All that was found, by task and name; aliases are names too."""
+
+    claims: Mapping[tuple[Task, str], Claim]
+    option_groups: tuple[type[BindingOptions], ...]
+    broken: tuple[BrokenPlugin, ...]
+    broken_names: Mapping[str, BrokenPlugin]
+    switched_off: tuple[str, ...]
+
+    def completion_provider(self, name: str) -> CompletionProvider:
+        """Find who completes under *name*, or raise what is wrong with it."""
+        record = self._find("completion", name)
+        assert isinstance(record, CompletionProvider)  # noqa: S101  # the key says so
+        return record
+
+    def embedding_provider(self, name: str) -> EmbeddingProvider:
+        """Find who embeds under *name*, or raise what is wrong with it."""
+        record = self._find("embedding", name)
+        assert isinstance(record, EmbeddingProvider)  # noqa: S101  # the key says so
+        return record
+
+    def distribution_of(self, record: Record) -> str:
+        """Return the name of the distribution that brings *record*."""
+        return next(c.source.distribution for c in self.claims.values() if c.record is record)
+
+    def installed(self) -> Installed:
+        """Describe it for people."""
+        by_name: dict[str, list[Claim]] = {}
+        for claim in dict.fromkeys(self.claims.values()):
+            by_name.setdefault(claim.record.name, []).append(claim)
+        infos = (_info(name, claims) for name, claims in sorted(by_name.items()))
+        return Installed(tuple(infos), self.broken)
+
+    def _find(self, task: Task, name: str) -> Record:
+        if claim := self.claims.get((task, name)):
+            return claim.record
+        if broken := self.broken_names.get(name):
+            raise PluginError(f"Provider {name!r} can't be used: {broken}")
+        if any(known == name for _, known in self.claims):
+            others = ", ".join(self._names(task)) or "none"
+            raise UnsupportedError(
+                f"Provider {name!r} has no {task} (installed with it: {others})."
+            )
+        raise UnknownProviderError(self._unknown(task, name))
+
+    def _names(self, task: Task) -> list[str]:
+        return sorted({c.record.name for (of, _), c in self.claims.items() if of == task})
+
+    def _unknown(self, task: Task, name: str) -> str:
+        names = self._names(task)
+        message = f"No provider {name!r} (installed: {', '.join(names) or 'none'})."
+        if name in SHIPPED and SHIPPED[name] not in self.switched_off:
+            return f"{message} Install it: pip install {SHIPPED[name]}"
+        if self.switched_off:
+            message += f" Switched off by {ALLOW} or {DENY}: {', '.join(self.switched_off)}."
+        if name in SHIPPED:
+            return message
+        if close := difflib.get_close_matches(name, {*names, *SHIPPED}, n=1):
+            message += f" Did you mean {close[0]!r}?"
+            if close[0] not in names and close[0] in SHIPPED:
+                message += f" Install it: pip install {SHIPPED[close[0]]}"
+        if self.broken:
+            message += f" Set aside as broken: {'; '.join(map(str, self.broken))}"
+        return message
+
+
+def _info(name: str, claims: list[Claim]) -> ProviderInfo:
+    source = claims[0].source
+    capabilities = [claim.record.capabilities_of("") for claim in claims]
+    groups = [g for c in claims for g in (c.record.connection, c.record.options)]
+    return ProviderInfo(
+        name=name,
+        tasks=tuple(sorted(claim.task for claim in claims)),
+        distribution=source.distribution,
+        version=source.version,
+        capabilities=functools.reduce(_either, capabilities),
+        options=tuple(dict.fromkeys(groups)),
+    )
+
+
+def _either(one: Capabilities, other: Capabilities) -> Capabilities:
+    names = [field.name for field in attrs.fields(Capabilities)]
+    return Capabilities(**{n: getattr(one, n) or getattr(other, n) for n in names})
