@@ -7,9 +7,9 @@ installed provider. :mod:`ragcore.hookspecs` is the page for authors of plugins,
 """
 
 from ragcore import sync
+from ragcore._completion import CompletionModel
 from ragcore._connect import completion, embedding, providers
 from ragcore._embedding import EmbeddingModel
-from ragcore._model import CompletionModel, CompletionStream
 from ragcore._records import (
     Capabilities,
     Chunk,
@@ -31,6 +31,7 @@ from ragcore._records import (
 from ragcore._registry import BrokenPlugin, Installed, ProviderInfo
 from ragcore._retry_after import retry_after
 from ragcore._secrets import Secret
+from ragcore._stream import CompletionStream
 from ragcore.errors import (
     AuthenticationError,
     ContentFilterError,

@@ -15,12 +15,13 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from ragcore._call import Identity
 from ragcore._clients import shared_client
 from ragcore._code import code, code_in_thread
+from ragcore._completion import CompletionModel
 from ragcore._embedding import EmbeddingModel
 from ragcore._errors import at_the_edge
 from ragcore._host_options import HostEmbeddingOptions, HostOptions
-from ragcore._model import CompletionModel, Identity
 from ragcore._plugins import registry
 from ragcore._registry import Installed, Registry
 from ragcore.errors import OptionsError, PluginError

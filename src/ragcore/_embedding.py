@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ragcore._call import Call, Identity
 from ragcore._errors import at_the_edge
 from ragcore._host_options import HostEmbeddingOptions
 from ragcore._messages import check_text
-from ragcore._model import Call, Identity
 from ragcore._records import (
     Capabilities,
     EmbeddingRequest,

@@ -23,11 +23,11 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, TypeVar
 
 from ragcore import _connect
+from ragcore._completion import CompletionModel as AsyncCompletionModel
 from ragcore._embedding import EmbeddingModel as AsyncEmbeddingModel
-from ragcore._model import CompletionModel as AsyncCompletionModel
-from ragcore._model import CompletionStream as AsyncCompletionStream
 from ragcore._owner import Owner
 from ragcore._records import Capabilities, Chunk, Completion, Embeddings
+from ragcore._stream import CompletionStream as AsyncCompletionStream
 
 T = TypeVar("T")
 

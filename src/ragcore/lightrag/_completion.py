@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from contextlib import asynccontextmanager
 from typing import Any
 
+from ragcore._completion import CompletionModel
 from ragcore._connect import Opening, resolve_completion
-from ragcore._model import CompletionModel
 from ragcore._records import Image, JSONObject, Message, user
 from ragcore.errors import OptionsError
 from ragcore.lightrag._answer import Telling, begun, engines_errors

@@ -17,9 +17,9 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from ragcore._completion import CompletionModel
 from ragcore._connect import Opening, ProviderT
 from ragcore._embedding import EmbeddingModel
-from ragcore._model import CompletionModel
 from ragcore._owner import Owner
 from ragcore._retry import Deadline
 from ragcore.errors import RequestTimeoutError
