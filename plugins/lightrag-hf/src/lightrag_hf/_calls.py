@@ -12,8 +12,7 @@ import attrs
 
 from lightrag_hf._sampling import Chooser, Sampling
 from lightrag_hf._text import TextStream
-from ragcore import Chunk, InterruptedStreamError, Usage
-from ragcore._records import FinishReason
+from ragcore import Chunk, FinishReason, InterruptedStreamError, Usage
 
 
 @attrs.frozen(kw_only=True)

@@ -24,8 +24,9 @@ from lightrag_hf._device import choose_device, empty_cache, load_arguments
 from lightrag_hf._errors import translated
 from lightrag_hf._files import ModelFiles
 from lightrag_hf._forward import ForwardQueue, Row, Vectors
-from lightrag_hf._loading import announced, building
+from lightrag_hf._loading import announced
 from lightrag_hf._pooling import pool
+from lightrag_hf._progress import building
 from lightrag_hf._reading import Reader
 from lightrag_hf._sentence_transformers import Recipe, read_recipe
 from lightrag_hf._stages import layer_of

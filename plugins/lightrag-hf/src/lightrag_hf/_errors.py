@@ -43,10 +43,11 @@ def translated(model_name: str) -> Iterator[None]:
 
 
 def translation(model_name: str, exc: BaseException) -> RagcoreError:
-    """Return what *exc* is called in ragcore; of the first row that knows its class."""
+    """Return what *exc* is called in ragcore, by the first row that knows its class."""
     if is_out_of_memory(exc):
         return _out_of_memory(model_name, exc)
-    return next(translate for kind, translate in _rows() if isinstance(exc, kind))(model_name, exc)
+    known = (translate for kind, translate in _rows() if isinstance(exc, kind))
+    return next(known, _failed)(model_name, exc)
 
 
 def is_out_of_memory(exc: BaseException) -> bool:

@@ -30,8 +30,8 @@ from transformers import (
 )
 
 from lightrag_hf._errors import is_out_of_memory
-from lightrag_hf._loading import building, stop_if_exiting
-from lightrag_hf._progress import Progress
+from lightrag_hf._loading import stop_if_exiting
+from lightrag_hf._progress import Progress, building
 from ragcore import UnsupportedError
 
 _log = logging.getLogger("lightrag_hf")

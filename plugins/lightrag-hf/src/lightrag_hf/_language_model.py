@@ -15,7 +15,8 @@ from lightrag_hf._engine import Engine
 from lightrag_hf._errors import translated
 from lightrag_hf._files import ModelFiles
 from lightrag_hf._gguf import converted
-from lightrag_hf._loading import announced, building
+from lightrag_hf._loading import announced
+from lightrag_hf._progress import building
 from lightrag_hf._prompt import without_limits
 from lightrag_hf.options import HFLLMOptions
 from ragcore import UnsupportedError

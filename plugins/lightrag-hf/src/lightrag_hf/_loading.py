@@ -86,23 +86,9 @@ def announced(model_name: str) -> Iterator[None]:
     _log.info("Loaded %s in %.1f s", model_name, time.monotonic() - began)
 
 
-@contextmanager
-def building() -> Iterator[None]:
-    """
-    Let transformers build a model, one at a time, and show its progress.
-
-    It sets torch's default dtype for the whole process meanwhile.
-    """
-    from transformers.utils.logging import set_tqdm_hook
-
-    from lightrag_hf._progress import Progress
-
-    with _shelf().building:
-        previous = set_tqdm_hook(lambda _, args, kwargs: Progress(*args, **kwargs))
-        try:
-            yield
-        finally:
-            set_tqdm_hook(previous)
+def one_at_a_time() -> threading.Lock:
+    """Return the lock under which transformers builds models: it changes global state meanwhile."""
+    return _shelf().building
 
 
 class _Entry(Generic[_T]):

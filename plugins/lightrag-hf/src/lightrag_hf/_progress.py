@@ -6,11 +6,12 @@ import io
 import logging
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from huggingface_hub.utils.tqdm import tqdm
 
-from lightrag_hf._loading import stop_if_exiting
+from lightrag_hf._loading import one_at_a_time, stop_if_exiting
 
 _log = logging.getLogger("lightrag_hf")
 
@@ -47,3 +48,20 @@ class Progress(tqdm):
             super().display(*args, **kwargs)
         elif self.n:
             _log.info("%s", self)
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """
+    Let transformers build a model, one at a time, and show its progress.
+
+    It sets torch's default dtype for the whole process meanwhile.
+    """
+    from transformers.utils.logging import set_tqdm_hook
+
+    with one_at_a_time():
+        previous = set_tqdm_hook(lambda _, args, kwargs: Progress(*args, **kwargs))
+        try:
+            yield
+        finally:
+            set_tqdm_hook(previous)

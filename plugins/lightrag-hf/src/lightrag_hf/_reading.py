@@ -11,7 +11,8 @@ from tokenizers import Encoding, Tokenizer, normalizers
 from transformers import PreTrainedTokenizerBase
 
 from lightrag_hf._forward import Row
-from lightrag_hf._sentence_transformers import InputType, Recipe
+from lightrag_hf._sentence_transformers import Recipe
+from ragcore import InputType
 
 
 @attrs.frozen
