@@ -14,7 +14,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -107,7 +107,7 @@ class Recipe:
     stages: tuple[Stage, ...] = ()
     max_length: int | None = None
     lower_case: bool = False
-    chat: Literal[flat, structured] | None = None
+    chat: Literal["flat", "structured"] | None = None
     template_options: Mapping[str, Any] = attrs.field(factory=dict)
     prompts: Mapping[str, str] = attrs.field(factory=dict)
     default_prompt_name: str | None = None
@@ -276,7 +276,7 @@ def _transformer_settings(transformer: Path) -> dict[str, Any]:
     return settings
 
 
-def _chat(settings: dict[str, Any]) -> Literal[flat, structured] | None:
+def _chat(settings: dict[str, Any]) -> Literal["flat", "structured"] | None:
     message = settings.get("modality_config", {}).get("message")
     if message is None:
         return None
