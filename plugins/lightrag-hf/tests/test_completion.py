@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ from lightrag_hf._completion import HFCompletion, open_completion
 from lightrag_hf._connect import Hub
 from lightrag_hf.options import HFLLMOptions
 from ragcore import (
+    Completion,
     CompletionRequest,
     ContextLengthError,
     InvalidRequestError,
+    Message,
     NotFoundError,
     OptionsError,
     UnsupportedError,
+    Usage,
     system,
     user,
 )
@@ -28,14 +31,20 @@ from ragcore import (
 QUESTION = user("What is the capital of France?")
 COUNT = user("Count from 1 to 20, with commas.")
 STORY = user("Tell me a long story about a fox.")
-ON_CPU = {"device": "cpu", "keep_alive": 0.0}
+
+SaveModel = Callable[..., Path]
+TinyModel = Callable[..., Any]
 
 
-def request(*messages: Any, **options: Any) -> CompletionRequest:
+def on_cpu(**wanted: Any) -> HFLLMOptions:
+    """Return options by which a model runs on the CPU, and is freed after the test."""
+    return HFLLMOptions(device="cpu", keep_alive=0.0, **wanted)
+
+
+def request(*messages: Message, **options: Any) -> CompletionRequest:
     """Return a request as the host makes it; *max_output_tokens* is no option."""
     limit = options.pop("max_output_tokens", None)
-    merged = HFLLMOptions(**ON_CPU | options)
-    return CompletionRequest(tuple(messages), merged, max_output_tokens=limit)
+    return CompletionRequest(tuple(messages), on_cpu(**options), max_output_tokens=limit)
 
 
 @pytest.fixture
@@ -47,29 +56,28 @@ async def smollm2(smollm2_gguf: Path, model_cache: Path) -> AsyncIterator[HFComp
 
 
 @pytest.fixture
-async def tiny(save_model: Any) -> AsyncIterator[HFCompletion]:
+async def tiny(save_model: SaveModel) -> AsyncIterator[HFCompletion]:
     """Return a tiny model, loaded from a folder."""
-    async with open_completion(Hub(), str(save_model()), HFLLMOptions(**ON_CPU)) as backend:
+    async with open_completion(Hub(), str(save_model()), on_cpu()) as backend:
         yield backend
 
 
-async def open_and_ask(folder: Path, *messages: Any, **options: Any) -> Any:
+async def open_and_ask(folder: Path, *messages: Message, **options: Any) -> Completion:
     """Open the model in *folder* and ask it."""
-    chosen = HFLLMOptions(**ON_CPU)
-    async with open_completion(Hub(), str(folder), chosen) as backend:
+    async with open_completion(Hub(), str(folder), on_cpu()) as backend:
         return await backend.complete(request(*messages, **options))
 
 
-async def test_a_real_model_answers(smollm2):
+async def test_a_real_model_answers(smollm2: HFCompletion) -> None:
     """A GGUF file is a model that knows France."""
     found = await smollm2.complete(request(QUESTION))
 
     assert found.text == "The capital of France is Paris."
     assert found.finish_reason == "stop"
-    assert (found.usage.input_tokens, found.usage.output_tokens) == (37, 8)
+    assert found.usage == Usage(37, 8)
 
 
-async def test_the_real_model_says_the_same_in_company(smollm2):
+async def test_the_real_model_says_the_same_in_company(smollm2: HFCompletion) -> None:
     """Greedy and seeded answers are those of generate(), eight at once and one by one."""
     model, tokenizer = smollm2._engine.model, smollm2._engine.tokenizer
     questions = [user(f"Name {n} things that one may find in a kitchen.") for n in range(2, 10)]
@@ -81,7 +89,8 @@ async def test_the_real_model_says_the_same_in_company(smollm2):
         )
         torch.manual_seed(seed or 0)
         tokens = model.generate(**inputs, max_new_tokens=16, do_sample=seed is not None)
-        return tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        answer = tokens[0, inputs["input_ids"].shape[1] :]
+        return str(tokenizer.decode(answer, skip_special_tokens=True))
 
     for seed in (None, 11):
         sampling = {"seed": seed, "do_sample": seed is not None}
@@ -94,7 +103,7 @@ async def test_the_real_model_says_the_same_in_company(smollm2):
         assert [found.text for found in alone] == wanted
 
 
-async def test_streaming_comes_token_by_token(smollm2):
+async def test_streaming_comes_token_by_token(smollm2: HFCompletion) -> None:
     """The chunks join to the answer, and only the last has the reason."""
     chunks = [chunk async for chunk in smollm2.stream(request(QUESTION))]
 
@@ -105,7 +114,7 @@ async def test_streaming_comes_token_by_token(smollm2):
     assert all(chunk.finish_reason is None and chunk.usage is None for chunk in before)
 
 
-async def test_a_stop_string_ends_the_answer_and_is_not_in_it(smollm2):
+async def test_a_stop_string_ends_the_answer_and_is_not_in_it(smollm2: HFCompletion) -> None:
     """Stop strings end an answer, also where a token has only a part of them."""
     whole = (await smollm2.complete(request(QUESTION))).text
 
@@ -116,15 +125,16 @@ async def test_a_stop_string_ends_the_answer_and_is_not_in_it(smollm2):
 
 
 @pytest.mark.parametrize("name", ["max_new_tokens", "max_output_tokens"])
-async def test_a_cut_answer_says_so(smollm2, name):
+async def test_a_cut_answer_says_so(smollm2: HFCompletion, name: str) -> None:
     """The token limit is the reason, however it was set."""
     found = await smollm2.complete(request(COUNT, **{name: 6}))
 
     assert found.finish_reason == "length"
+    assert found.usage is not None
     assert found.usage.output_tokens == 6
 
 
-async def test_the_event_loop_stays_free_while_models_answer(smollm2):
+async def test_the_event_loop_stays_free_while_models_answer(smollm2: HFCompletion) -> None:
     """A ticker of 10 ms is on time while four calls are answered."""
     delays = []
 
@@ -146,16 +156,17 @@ async def test_the_event_loop_stays_free_while_models_answer(smollm2):
     assert late < 0.1
 
 
-async def test_without_a_limit_the_answer_fills_the_window(tiny):
+async def test_without_a_limit_the_answer_fills_the_window(tiny: HFCompletion) -> None:
     """An answer goes on to the end of num_ctx, not to generate()'s 20 tokens."""
     tiny._engine._eos = frozenset()
     found = await tiny.complete(request(user("Hi"), num_ctx=120))
 
+    assert found.usage is not None
     assert found.usage.total_tokens == 120
     assert found.finish_reason == "length"
 
 
-async def test_a_prompt_over_the_window_is_an_error(tiny):
+async def test_a_prompt_over_the_window_is_an_error(tiny: HFCompletion) -> None:
     """Both numbers are named, for the window that was asked for and for the model's own."""
     with pytest.raises(ContextLengthError, match=r"\d+ tokens, and the context window 40"):
         await tiny.complete(request(user("Hi" * 30), num_ctx=40))
@@ -163,19 +174,19 @@ async def test_a_prompt_over_the_window_is_an_error(tiny):
         await tiny.complete(request(user("Hi" * 600), num_ctx=4000))
 
 
-async def test_options_out_of_range_are_errors(tiny):
+async def test_options_out_of_range_are_errors(tiny: HFCompletion) -> None:
     """What no model could follow is refused by name."""
     with pytest.raises(OptionsError, match="temperature"):
         await tiny.complete(request(user("Hi"), temperature=-0.5))
 
 
-async def test_the_templates_objection_is_an_error(tiny):
+async def test_the_templates_objection_is_an_error(tiny: HFCompletion) -> None:
     """What the template refuses, the caller hears."""
     with pytest.raises(InvalidRequestError, match="System role not supported"):
         await tiny.complete(request(system("refuse"), user("Hi")))
 
 
-async def test_leaving_a_stream_stops_it(tiny):
+async def test_leaving_a_stream_stops_it(tiny: HFCompletion) -> None:
     """Who stops reading stops the generation."""
     tiny._engine._eos = frozenset()
     passes: list[int] = []
@@ -190,7 +201,9 @@ async def test_leaving_a_stream_stops_it(tiny):
     assert len(passes) - left_after <= 5
 
 
-async def test_settings_of_the_model_are_followed(save_model, tiny_model):
+async def test_settings_of_the_model_are_followed(
+    save_model: SaveModel, tiny_model: TinyModel
+) -> None:
     """Its generation_config says how long, until when, and how an answer is."""
     model = tiny_model()
     model.generation_config.max_new_tokens = 3
@@ -198,10 +211,11 @@ async def test_settings_of_the_model_are_followed(save_model, tiny_model):
 
     found = await open_and_ask(save_model(model), user("Hi"))
 
+    assert found.usage is not None
     assert found.usage.output_tokens <= 3
 
 
-async def test_a_model_without_a_chat_template_is_an_error(save_model, tiny_tokenizer):
+async def test_a_model_without_a_chat_template_is_an_error(save_model: SaveModel) -> None:
     """No template, no prompt, no answer."""
     folder = save_model()
     (folder / "chat_template.jinja").unlink()
@@ -210,7 +224,7 @@ async def test_a_model_without_a_chat_template_is_an_error(save_model, tiny_toke
         await open_and_ask(folder, user("Hi"))
 
 
-async def test_an_encoder_is_no_completion_model(save_model):
+async def test_an_encoder_is_no_completion_model(save_model: SaveModel) -> None:
     """A model that only embeds is refused before half of it would be random."""
     encoder = BertModel(
         BertConfig(
@@ -226,22 +240,22 @@ async def test_an_encoder_is_no_completion_model(save_model):
         await open_and_ask(save_model(encoder), user("Hi"))
 
 
-async def test_a_folder_without_tokenizer_is_an_error(save_model):
+async def test_a_folder_without_tokenizer_is_an_error(save_model: SaveModel) -> None:
     """The error says which files are missing."""
     with pytest.raises(UnsupportedError, match=r"tokenizer\.json"):
         await open_and_ask(save_model(tokenizer=None), user("Hi"))
 
 
-async def test_a_missing_folder_is_an_error(tmp_path):
+async def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     """The error says which one, and from where it was looked for."""
     with pytest.raises(NotFoundError, match="nothing-here"):
         await open_and_ask(tmp_path / "nothing-here", user("Hi"))
 
 
-async def test_callers_of_one_model_share_it(save_model):
+async def test_callers_of_one_model_share_it(save_model: SaveModel) -> None:
     """Two who ask for the same model, with other options per call, have one engine."""
     folder = str(save_model())
-    first, second = HFLLMOptions(**ON_CPU), HFLLMOptions(**ON_CPU, temperature=0.5)
+    first, second = on_cpu(), on_cpu(temperature=0.5)
     async with (
         open_completion(Hub(), folder, first) as one,
         open_completion(Hub(), folder, second) as other,
@@ -249,10 +263,9 @@ async def test_callers_of_one_model_share_it(save_model):
         assert one._engine is other._engine
 
 
-async def test_weights_have_the_type_that_was_asked_for(save_model):
+async def test_weights_have_the_type_that_was_asked_for(save_model: SaveModel) -> None:
     """On a CPU the default is float32, in which batches change no answer."""
     folder = save_model(AutoModelForCausalLM.from_pretrained(save_model()).bfloat16())
     for dtype, wanted in (("auto", torch.float32), ("bfloat16", torch.bfloat16)):
-        options = HFLLMOptions(**ON_CPU, dtype=dtype)
-        async with open_completion(Hub(), str(folder), options) as backend:
+        async with open_completion(Hub(), str(folder), on_cpu(dtype=dtype)) as backend:
             assert backend._engine.model.dtype == wanted

@@ -15,7 +15,7 @@ from ragcore import UnsupportedError
 
 
 @pytest.fixture
-def made(monkeypatch, tmp_path):
+def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
     """Count conversions, which here take no time, and return what was converted."""
     files: list[Path] = []
 
@@ -30,14 +30,14 @@ def made(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def gguf(tmp_path):
+def gguf(tmp_path: Path) -> Path:
     """Return a file that passes for a model."""
     path = tmp_path / "tiny.Q4_1.gguf"
     path.write_bytes(b"weights")
     return path
 
 
-def test_a_file_is_converted_once(made, gguf):
+def test_a_file_is_converted_once(made: list[Path], gguf: Path) -> None:
     """The second time, what was kept is used."""
     folder = converted(gguf, torch.float32)
 
@@ -46,12 +46,12 @@ def test_a_file_is_converted_once(made, gguf):
     assert folder.parent == cache_folder()
 
 
-def test_each_number_type_is_kept_apart(made, gguf):
+def test_each_number_type_is_kept_apart(made: list[Path], gguf: Path) -> None:
     """Weights in another type are another conversion."""
     assert converted(gguf, torch.float32) != converted(gguf, torch.bfloat16)
 
 
-def test_a_changed_file_is_converted_again(made, gguf):
+def test_a_changed_file_is_converted_again(made: list[Path], gguf: Path) -> None:
     """What was kept of a file that was since replaced is not used."""
     old = converted(gguf, torch.float32)
     gguf.write_bytes(b"other weights")
@@ -60,7 +60,7 @@ def test_a_changed_file_is_converted_again(made, gguf):
 
 
 @pytest.mark.parametrize("harm", ["cut", "lost", "unmarked"])
-def test_a_broken_folder_is_made_again(made, gguf, harm):
+def test_a_broken_folder_is_made_again(made: list[Path], gguf: Path, harm: str) -> None:
     """A folder that lacks something is no model."""
     folder = converted(gguf, torch.float32)
     match harm:
@@ -76,7 +76,9 @@ def test_a_broken_folder_is_made_again(made, gguf, harm):
     assert (folder / "model.safetensors").read_bytes() == b"weights"
 
 
-def test_a_conversion_that_fails_leaves_nothing_behind(monkeypatch, made, gguf):
+def test_a_conversion_that_fails_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, made: list[Path], gguf: Path
+) -> None:
     """What was begun is removed, and the next try begins anew."""
     with monkeypatch.context() as patch:
         patch.setattr(_gguf, "_convert", lambda *_: 1 / 0)
@@ -88,7 +90,9 @@ def test_a_conversion_that_fails_leaves_nothing_behind(monkeypatch, made, gguf):
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF and then nothing of the kind", b"<html>"])
-def test_a_file_that_is_no_gguf_is_an_error(tmp_path, monkeypatch, content):
+def test_a_file_that_is_no_gguf_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
     """The error names the file and what to do."""
     monkeypatch.setenv("RAGCORE_CACHE_DIR", str(tmp_path))
     path = tmp_path / "broken.gguf"
@@ -116,7 +120,7 @@ print((folder / "model.safetensors").read_text())
 """
 
 
-def test_processes_that_ask_at_once_convert_once(tmp_path, gguf):
+def test_processes_that_ask_at_once_convert_once(tmp_path: Path, gguf: Path) -> None:
     """One converts, the others wait and use what it made."""
     processes = [
         subprocess.Popen(  # noqa: S603  # our own interpreter
@@ -132,7 +136,7 @@ def test_processes_that_ask_at_once_convert_once(tmp_path, gguf):
     assert sorted(said) == [["converted", "weights"], ["weights"], ["weights"]]
 
 
-def test_the_chat_template_survives(model_cache, smollm2_gguf):
+def test_the_chat_template_survives(model_cache: Path, smollm2_gguf: Path) -> None:
     """The real model's tokenizer comes out of the file whole."""
     folder = converted(smollm2_gguf, torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -1,9 +1,11 @@
 """Tests of messages as tokens."""
 
 import time
+from typing import Any
 
 import pytest
 from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
 
 from lightrag_hf._prompt import prompt_tokens, room_for_answer, without_limits
 from ragcore import (
@@ -20,25 +22,28 @@ PNG = Image.from_bytes(b"\x89PNG\r\n\x1a\n")
 
 
 @pytest.fixture
-def tokenizer(tiny_tokenizer):
+def tokenizer(tiny_tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     """Return the tiny tokenizer, for this test to spoil."""
-    vocabulary = tiny_tokenizer.__class__(tokenizer_object=tiny_tokenizer.backend_tokenizer)
-    vocabulary.chat_template = tiny_tokenizer.chat_template
-    return vocabulary
+    spoilt = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # as it is there
+        tokenizer_object=tiny_tokenizer.backend_tokenizer
+    )
+    spoilt.chat_template = tiny_tokenizer.chat_template
+    return spoilt
 
 
-def test_tokens_are_those_of_the_chat_template(tiny_tokenizer):
+def test_tokens_are_those_of_the_chat_template(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     """The conversation is read as transformers renders it, up to where the model answers."""
     messages = [system("Be brief."), user("Hi"), assistant("Hello"), user("Grüße 🦊?")]
     turns = [{"role": message.role, "content": message.content} for message in messages]
 
-    wanted = tiny_tokenizer.apply_chat_template(turns, add_generation_prompt=True)["input_ids"]
+    wanted: Any = tiny_tokenizer.apply_chat_template(turns, add_generation_prompt=True)
+    found = prompt_tokens(tiny_tokenizer, messages)
 
-    assert prompt_tokens(tiny_tokenizer, messages) == wanted
-    assert tiny_tokenizer.decode(wanted).endswith("<|im_start|>assistant\n")
+    assert found == wanted["input_ids"]
+    assert str(tiny_tokenizer.decode(found)).endswith("<|im_start|>assistant\n")
 
 
-def test_special_tokens_are_not_added_a_second_time(tokenizer):
+def test_special_tokens_are_not_added_a_second_time(tokenizer: PreTrainedTokenizerFast) -> None:
     """What the tokenizer would put around a text is left to the template."""
     plain = prompt_tokens(tokenizer, [user("Hi")])
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
@@ -50,7 +55,7 @@ def test_special_tokens_are_not_added_a_second_time(tokenizer):
         tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A")
 
 
-def test_a_model_without_a_template_is_an_error(tokenizer):
+def test_a_model_without_a_template_is_an_error(tokenizer: PreTrainedTokenizerFast) -> None:
     """No template, no prompt: the error names the cure."""
     tokenizer.chat_template = None
 
@@ -58,19 +63,19 @@ def test_a_model_without_a_template_is_an_error(tokenizer):
         prompt_tokens(tokenizer, [user("Hi")])
 
 
-def test_the_templates_own_objection_is_passed_on(tiny_tokenizer):
+def test_the_templates_own_objection_is_passed_on(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     """What a template refuses is an error with its words."""
     with pytest.raises(InvalidRequestError, match="System role not supported"):
         prompt_tokens(tiny_tokenizer, [system("refuse"), user("Hi")])
 
 
-def test_images_are_refused(tiny_tokenizer):
+def test_images_are_refused(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     """A picture is never dropped in silence."""
     with pytest.raises(UnsupportedError, match="images"):
         prompt_tokens(tiny_tokenizer, [user("What is this?", images=[PNG])])
 
 
-def test_nothing_is_cut_or_filled_up(tokenizer):
+def test_nothing_is_cut_or_filled_up(tokenizer: PreTrainedTokenizerFast) -> None:
     """Limits that a tokenizer brings along don't touch prompts."""
     plain = prompt_tokens(tokenizer, [user("Hi")])
     tokenizer.backend_tokenizer.enable_truncation(4)
@@ -79,14 +84,14 @@ def test_nothing_is_cut_or_filled_up(tokenizer):
     assert prompt_tokens(without_limits(tokenizer), [user("Hi")]) == plain
 
 
-def test_a_prompt_that_leaves_no_room_names_both_numbers():
+def test_a_prompt_that_leaves_no_room_names_both_numbers() -> None:
     """The error says how long the prompt is and what fits."""
     assert room_for_answer(range(99), 100) == 1
     with pytest.raises(ContextLengthError, match="100 tokens, and the context window 100"):
         room_for_answer(range(100), 100)
 
 
-def test_a_prompt_of_megabytes_is_read_quickly(tiny_tokenizer):
+def test_a_prompt_of_megabytes_is_read_quickly(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     """Two megabytes take no more than a few seconds, even with a token each byte."""
     began = time.monotonic()
     tokens = prompt_tokens(tiny_tokenizer, [user("word " * 400_000)])

@@ -1,5 +1,8 @@
 """Tests of which sampling options are in force, and of the choice itself."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 import torch
 from transformers import GenerationConfig
@@ -11,9 +14,14 @@ from ragcore import OptionsError
 VOCABULARY = 50
 
 
-def test_unset_options_are_the_models_own():
+def own_settings(**wanted: Any) -> GenerationConfig:
+    """Return what a model's generation_config.json says."""
+    return GenerationConfig(**wanted)  # type: ignore[no-untyped-call]  # as it is there
+
+
+def test_unset_options_are_the_models_own() -> None:
     """What nobody sets is what generation_config.json says."""
-    own = GenerationConfig(
+    own = own_settings(
         do_sample=True, temperature=0.6, top_k=20, top_p=0.95, min_p=0.1, repetition_penalty=1.1
     )
 
@@ -22,9 +30,9 @@ def test_unset_options_are_the_models_own():
     )
 
 
-def test_what_the_model_leaves_open_is_what_generate_takes():
+def test_what_the_model_leaves_open_is_what_generate_takes() -> None:
     """Without a word from anybody an answer is greedy; sampling takes the 50 likeliest."""
-    assert sampling_of(HFLLMOptions(), GenerationConfig()) == Sampling()
+    assert sampling_of(HFLLMOptions(), own_settings()) == Sampling()
     assert Sampling().top_k == 50
 
 
@@ -39,24 +47,26 @@ def test_what_the_model_leaves_open_is_what_generate_takes():
         ({"seed": 1}, False),
     ],
 )
-def test_asking_for_randomness_is_asking_to_sample(options, do_sample):
+def test_asking_for_randomness_is_asking_to_sample(
+    options: dict[str, Any], do_sample: bool
+) -> None:
     """A temperature or a choice among tokens samples, 0 is greedy, and do_sample decides."""
-    assert sampling_of(HFLLMOptions(**options), GenerationConfig()).do_sample is do_sample
+    assert sampling_of(HFLLMOptions(**options), own_settings()).do_sample is do_sample
 
 
-def test_temperature_zero_beats_a_model_that_samples():
+def test_temperature_zero_beats_a_model_that_samples() -> None:
     """0 is greedy whatever the model does by itself."""
-    own = GenerationConfig(do_sample=True, temperature=0.6)
+    own = own_settings(do_sample=True, temperature=0.6)
 
     assert not sampling_of(HFLLMOptions(temperature=0.0), own).do_sample
 
 
-def test_all_values_out_of_range_are_named():
+def test_all_values_out_of_range_are_named() -> None:
     """Problems are told at once, each with its range."""
     options = HFLLMOptions(temperature=-1.0, top_p=1.5, top_k=-2, seed=-1)
 
     with pytest.raises(OptionsError) as caught:
-        sampling_of(options, GenerationConfig())
+        sampling_of(options, own_settings())
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [
         "temperature",
         "top_k",
@@ -65,7 +75,7 @@ def test_all_values_out_of_range_are_named():
     ]
 
 
-def test_rows_with_different_options_are_chosen_as_if_alone():
+def test_rows_with_different_options_are_chosen_as_if_alone() -> None:
     """What a row gets does not depend on the options of its neighbours."""
     samplings = [
         Sampling(),
@@ -77,7 +87,7 @@ def test_rows_with_different_options_are_chosen_as_if_alone():
     logits = torch.randn(len(samplings), VOCABULARY, generator=torch.Generator().manual_seed(0))
     tokens = [[0, 1, 60], [2], [3, 4], [5], [6]]
 
-    def chosen(rows):
+    def chosen(rows: Sequence[int]) -> list[int]:
         choosers = [Chooser(samplings[n], torch.device("cpu")) for n in rows]
         return choose(
             logits[list(rows)].clone(),
@@ -87,7 +97,7 @@ def test_rows_with_different_options_are_chosen_as_if_alone():
     assert chosen(range(5)) == [chosen([n])[0] for n in range(5)]
 
 
-def test_unseeded_choices_keep_to_the_candidates():
+def test_unseeded_choices_keep_to_the_candidates() -> None:
     """Rows without a seed draw among the candidates only."""
     logits = torch.randn(1, VOCABULARY, generator=torch.Generator().manual_seed(0))
     best = set(logits[0].topk(3).indices.tolist())

@@ -38,7 +38,9 @@ def word_tokenizer() -> PreTrainedTokenizerFast:
             decoders.Strip(" ", 1, 0),
         ]
     )
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # as it is there
+        tokenizer_object=tokenizer, unk_token="<unk>"
+    )
 
 
 def pieces(tokenizer: Any, tokens: list[int], stop: tuple[str, ...] = ()) -> list[str]:
@@ -47,7 +49,7 @@ def pieces(tokenizer: Any, tokens: list[int], stop: tuple[str, ...] = ()) -> lis
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_pieces_join_to_the_text(tiny_tokenizer, text):
+def test_pieces_join_to_the_text(tiny_tokenizer: PreTrainedTokenizerFast, text: str) -> None:
     """The pieces are the text, with no half character in any of them."""
     tokens = tiny_tokenizer.encode(text)
     found = pieces(tiny_tokenizer, tokens)
@@ -58,7 +60,9 @@ def test_pieces_join_to_the_text(tiny_tokenizer, text):
 
 
 @given(tokens=st.lists(st.integers(0, 258), max_size=30))
-def test_any_tokens_join_to_what_the_tokenizer_decodes(tiny_tokenizer, tokens):
+def test_any_tokens_join_to_what_the_tokenizer_decodes(
+    tiny_tokenizer: PreTrainedTokenizerFast, tokens: list[int]
+) -> None:
     """Tokens that make no sense give the text that decoding them at once gives."""
     wanted = tiny_tokenizer.decode(tokens, skip_special_tokens=True)
 
@@ -66,7 +70,9 @@ def test_any_tokens_join_to_what_the_tokenizer_decodes(tiny_tokenizer, tokens):
 
 
 @given(text=st.text("the fox,é世 \n", max_size=20))
-def test_words_with_spaces_join_to_what_the_tokenizer_decodes(word_tokenizer, text):
+def test_words_with_spaces_join_to_what_the_tokenizer_decodes(
+    word_tokenizer: PreTrainedTokenizerFast, text: str
+) -> None:
     """So it is for tokenizers in the manner of SentencePiece, with bytes among the words."""
     tokens = word_tokenizer.encode(text)
 
@@ -77,7 +83,9 @@ def test_words_with_spaces_join_to_what_the_tokenizer_decodes(word_tokenizer, te
     text=st.text("ab", max_size=12),
     stop=st.lists(st.text("ab", min_size=1, max_size=4), max_size=3).map(tuple),
 )
-def test_text_ends_before_the_stop_string_that_is_complete_first(tiny_tokenizer, text, stop):
+def test_text_ends_before_the_stop_string_that_is_complete_first(
+    tiny_tokenizer: PreTrainedTokenizerFast, text: str, stop: tuple[str, ...]
+) -> None:
     """Stop strings that are broken over tokens are found, and nothing of them is let out."""
     found = [(text.find(word) + len(word), text.find(word)) for word in stop if word in text]
     wanted = text[: min(found)[1]] if found else text
@@ -85,7 +93,9 @@ def test_text_ends_before_the_stop_string_that_is_complete_first(tiny_tokenizer,
     assert "".join(pieces(tiny_tokenizer, tiny_tokenizer.encode(text), stop)) == wanted
 
 
-def test_only_what_may_begin_a_stop_string_is_held_back(tiny_tokenizer):
+def test_only_what_may_begin_a_stop_string_is_held_back(
+    tiny_tokenizer: PreTrainedTokenizerFast,
+) -> None:
     """Text that can't begin a stop string comes out at once."""
     found = pieces(tiny_tokenizer, tiny_tokenizer.encode("abXc"), ("XY",))
 
