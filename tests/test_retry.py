@@ -210,6 +210,14 @@ def test_retry_after_beyond_the_deadline_fails_at_once(clock: FakeClock) -> None
     assert clock.time == 0
 
 
+@given(asked=st.floats(0, 4.99))
+def test_jitter_never_makes_a_wait_too_long_that_fits(asked: float) -> None:
+    """What the service asks for is obeyed if it fits the deadline, however large the jitter."""
+    wait = wait_before_next(Retry(wait_initial=60, wait_max=60), 1, asked, left=5.0)
+
+    assert asked <= wait < 5.0
+
+
 def test_retry_after_counts_against_what_is_left(clock: FakeClock) -> None:
     """20 seconds fit into a deadline of 30, but not when 15 are gone."""
     script = Script(Delay(15, RateLimitError("slow down", retry_after=20)), "late")

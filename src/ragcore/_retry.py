@@ -78,7 +78,7 @@ async def persist(
         if not isinstance(exc, TransientError):
             return False
         attempts.last_error = exc
-        wait = wait_before_next(retry, attempts.count, exc.retry_after)
+        wait = wait_before_next(retry, attempts.count, exc.retry_after, deadline.left)
         return wait if wait < deadline.left else False
 
     # It takes a while to import, which a program that never calls need not pay.
@@ -91,15 +91,19 @@ async def persist(
     raise AssertionError("stamina ends with a result or an error")
 
 
-def wait_before_next(retry: Retry, made: int, retry_after: float | None) -> float:
+def wait_before_next(
+    retry: Retry, made: int, retry_after: float | None, left: float = float("inf")
+) -> float:
     """
     Return how many seconds to wait after *made* failed attempts.
 
     What the service asks for is a lower bound: jitter is added, so that those who were refused
-    together don't come back together.
+    together don't come back together, but no more than half of what is then *left*.
     """
     if retry_after is not None:
-        return max(0.0, retry_after) + random.uniform(0, retry.wait_initial)  # noqa: S311
+        asked = max(0.0, retry_after)
+        jitter = min(retry.wait_initial, max(0.0, left - asked) / 2)
+        return asked + random.uniform(0, jitter)  # noqa: S311
     # 2.0 ** 1024 overflows; no wait_max is above what 60 doublings give.
     longest = min(retry.wait_max, retry.wait_initial * 2.0 ** min(made - 1, 60))
     return random.uniform(0, longest)  # noqa: S311  # spreads load, guards nothing
