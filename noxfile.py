@@ -23,9 +23,11 @@ ENGINE = "lightrag-hku>=1.5.7,<1.6"
 TESTING = [
     "hypothesis>=6.100",
     "msgspec>=0.19",
+    "mypy>=2.4,<3",
     "pydantic>=2.7",
     "pytest>=8",
     "pytest-asyncio>=0.24",
+    "pytest-httpserver>=1.1",
     "pytest-socket>=0.7",
     "pytest-timeout>=2.3",
 ]
@@ -111,7 +113,6 @@ def typing(session: nox.Session) -> None:
         *_editable(".", *folders, EXAMPLE_PLUGIN),
         *TESTING,
         ENGINE,
-        "mypy>=2.4,<3",
         "nox",
         "numpy",
         "pyright[nodejs]>=1.1.400",
