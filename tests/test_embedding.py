@@ -487,3 +487,32 @@ async def test_a_model_says_what_it_is() -> None:
         assert model.reference == "scripted:any"
         assert repr(model) == "<EmbeddingModel scripted:any>"
         assert model.capabilities.dimensions
+
+
+@given(
+    sizes=st.lists(st.integers(1, 12), min_size=1, max_size=30),
+    most_texts=st.none() | st.integers(1, 5),
+    most_tokens=st.none() | st.integers(4, 20),
+)
+def test_requests_stay_below_the_limits(
+    sizes: list[int], most_texts: int | None, most_tokens: int | None
+) -> None:
+    """Each text in one request, in order; a text too long for any goes alone."""
+    texts = ["x" * size for size in sizes]
+    able = Capabilities(max_batch=most_texts, max_batch_tokens=most_tokens)
+    script = Script(forever="")
+
+    async def embed() -> None:
+        async with ragcore.embedding("scripted:any", script=script, max_concurrency=1) as model:
+            await model.embed(texts)
+
+    with scripted(able), FakeClock() as clock:
+        clock.run(embed())
+    requests = [
+        request.texts for request in script.requests if isinstance(request, EmbeddingRequest)
+    ]
+
+    assert [text for request in requests for text in request] == texts
+    for request in requests:
+        assert len(request) <= (most_texts or len(texts))
+        assert len(request) == 1 or sum(map(len, request)) <= (most_tokens or sum(sizes))

@@ -10,6 +10,7 @@ from ragcore import sync
 from ragcore._completion import CompletionModel
 from ragcore._connect import completion, embedding, providers
 from ragcore._embedding import EmbeddingModel
+from ragcore._http_errors import http_error
 from ragcore._records import (
     Capabilities,
     Chunk,
@@ -32,10 +33,12 @@ from ragcore._records import (
     system,
     user,
 )
+from ragcore._redaction import redacted
 from ragcore._registry import BrokenPlugin, Installed, ProviderInfo
 from ragcore._retry_after import retry_after
 from ragcore._secrets import Secret
 from ragcore._stream import CompletionStream
+from ragcore._thinking import ThinkingSplitter, split_thinking
 from ragcore.errors import (
     AuthenticationError,
     ContentFilterError,
@@ -114,6 +117,7 @@ __all__ = [
     "Role",
     "Secret",
     "StreamingBackend",
+    "ThinkingSplitter",
     "Timings",
     "Tokenizer",
     "TransientError",
@@ -127,9 +131,12 @@ __all__ = [
     "completion",
     "embedding",
     "hookimpl",
+    "http_error",
     "option",
     "providers",
+    "redacted",
     "retry_after",
+    "split_thinking",
     "sync",
     "system",
     "user",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -122,32 +123,31 @@ class EmbeddingModel:
         return None
 
     async def _all(self, request: EmbeddingRequest, call: Call) -> list[Embeddings]:
-        size = self._batch_size(len(request.texts))
-        starts = range(0, len(request.texts), size)
-        if len(starts) == 1:
+        slices = _slices(request.texts, self._most_texts(), self.capabilities.max_batch_tokens)
+        if len(slices) == 1:
             return [await self._batch(request, 0, call)]
-        left = iter(starts)
+        left = iter(slices)
         parts: dict[int, Embeddings] = {}
 
         async def work() -> None:
-            for start in left:
-                part = attrs.evolve(request, texts=request.texts[start : start + size])
+            for start, end in left:
+                part = attrs.evolve(request, texts=request.texts[start:end])
                 parts[start] = await self._batch(part, start, call)
 
-        workers = min(self._host.max_concurrency, len(starts))
+        workers = min(self._host.max_concurrency, len(slices))
         tasks = [asyncio.create_task(work()) for _ in range(workers)]
         try:
             await asyncio.gather(*tasks)
-            return [parts[start] for start in starts]
+            return [parts[start] for start, _ in slices]
         finally:
             # The first failure ends the call: what the others ask for would be thrown away.
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    def _batch_size(self, count: int) -> int:
+    def _most_texts(self) -> int | None:
         sizes = (self._host.batch_size, self.capabilities.max_batch)
-        return min([size for size in sizes if size] or [count])
+        return min((size for size in sizes if size), default=None)
 
     async def _batch(self, request: EmbeddingRequest, start: int, call: Call) -> Embeddings:
         """Embed one request's texts; positions count from *start* on."""
@@ -199,6 +199,22 @@ class EmbeddingModel:
             truncated=tuple(position for part in parts for position in part.truncated),
             model=parts[0].model,
         )
+
+
+def _slices(
+    texts: Sequence[str], most_texts: int | None, most_tokens: int | None
+) -> list[tuple[int, int]]:
+    """Cut *texts* into requests: beginnings and ends."""
+    most_texts, most_tokens = most_texts or len(texts), most_tokens or sys.maxsize
+    slices, start, tokens = [], 0, 0
+    for position, text in enumerate(texts):
+        # Nobody can count a service's tokens here; a text has no more of them than bytes.
+        size = len(text.encode())
+        if position - start == most_texts or (position > start and tokens + size > most_tokens):
+            slices.append((start, position))
+            start, tokens = position, 0
+        tokens += size
+    return [*slices, (start, len(texts))]
 
 
 def _checked_texts(texts: Sequence[str]) -> tuple[str, ...]:

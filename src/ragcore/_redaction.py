@@ -1,0 +1,66 @@
+"""Keeps secrets out of what SDKs write into the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from ragcore._secrets import Secret
+
+_SHOWN = "…"
+
+
+class _Redacting(logging.Filter):
+    """Replaces *values* in the message, its arguments and the traceback of a record."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        super().__init__()
+        self._values = tuple(values)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        redacted = self._redacted(message)
+        if redacted != message:
+            record.msg, record.args = redacted, ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = self._redacted(record.exc_text)
+        return True
+
+    def _redacted(self, text: str) -> str:
+        for value in self._values:
+            text = text.replace(value, _SHOWN)
+        return text
+
+
+@contextmanager
+def redacted(loggers: Iterable[str], *secrets: Secret | None) -> Iterator[None]:
+    """
+    Have what *loggers*, and those below them that exist, write without *secrets*.
+
+    For a plugin's ``connect``, around its client.
+
+    Args:
+        loggers: Names of the SDK's loggers, and of its HTTP library's.
+        secrets: None of them counts as a secret if it is None.
+    """
+    values = [secret.get() for secret in secrets if secret is not None and secret.get()]
+    redacting = _Redacting(values)
+    found = [logging.getLogger(name) for name in _with_children(loggers)] if values else []
+    for logger in found:
+        logger.addFilter(redacting)
+    try:
+        yield
+    finally:
+        for logger in found:
+            logger.removeFilter(redacting)
+
+
+def _with_children(names: Iterable[str]) -> set[str]:
+    # A filter of a logger sees what is logged there, not what comes up from below.
+    known = list(logging.Logger.manager.loggerDict)
+    return {
+        one for name in names for one in (name, *(k for k in known if k.startswith(f"{name}.")))
+    }
