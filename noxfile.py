@@ -32,6 +32,18 @@ TESTING = [
     "pytest-timeout>=2.3",
 ]
 
+# What the tests of one plugin need beside that: real models and servers, and what to compare with.
+PLUGIN_TESTING = {
+    "lightrag-anthropic": ["xllamacpp"],
+    "lightrag-bedrock": ["trustme"],
+    "lightrag-hf": ["sentence-transformers>=5"],
+    "lightrag-openai": ["xllamacpp"],
+}
+EVERYTHING = [
+    *TESTING,
+    *sorted({name for names in PLUGIN_TESTING.values() for name in names}),
+]
+
 
 def _editable(*folders: str) -> list[str]:
     return [argument for folder in folders for argument in ("-e", folder)]
@@ -74,13 +86,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run every test there is."""
     folders = [f"plugins/{name}" for name in PLUGINS]
-    _install(
-        session,
-        *_editable(".", *folders, EXAMPLE_PLUGIN),
-        ENGINE,
-        "sentence-transformers>=5",
-        *TESTING,
-    )
+    _install(session, *_editable(".", *folders, EXAMPLE_PLUGIN), ENGINE, *EVERYTHING)
     _install(session, "--no-deps", *MODELS)
     session.run("pytest", *session.posargs)
 
@@ -89,10 +95,9 @@ def tests(session: nox.Session) -> None:
 @nox.parametrize("name", [nox.param(name, id=name) for name in PLUGINS])
 def plugin(session: nox.Session, name: str) -> None:
     """Run one plugin's tests with nothing but that plugin installed."""
-    _install(session, *_editable(".", f"plugins/{name}"), *TESTING)
-    if name == "lightrag-hf":
-        _install(session, "sentence-transformers>=5")
-        _install(session, "--no-deps", *MODELS)
+    needed = [*TESTING, *PLUGIN_TESTING.get(name, ())]
+    _install(session, *_editable(".", f"plugins/{name}"), *needed)
+    _install(session, "--no-deps", *MODELS)
     session.run("pytest", f"plugins/{name}", *session.posargs)
 
 
@@ -111,10 +116,9 @@ def typing(session: nox.Session) -> None:
     _install(
         session,
         *_editable(".", *folders, EXAMPLE_PLUGIN),
-        *TESTING,
+        *EVERYTHING,
         ENGINE,
         "nox",
-        "numpy",
         "pyright[nodejs]>=1.1.400",
     )
     session.run("mypy", "src", "tests", "noxfile.py")
