@@ -72,6 +72,26 @@ class Identity:
         return chunk
 
 
+class Model:
+    """What a model says of itself, whatever it does."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    @property
+    def reference(self) -> str:
+        """``"provider:model"``."""
+        return self._identity.reference
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the model can do."""
+        return self._identity.capabilities
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.reference}>"
+
+
 class Call:
     """One call under way: its deadline, its attempts and its clock."""
 

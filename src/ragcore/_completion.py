@@ -10,17 +10,17 @@ from typing import Any
 import attrs
 
 from ragcore import _structured
-from ragcore._call import Call, Identity
+from ragcore._call import Call, Identity, Model
 from ragcore._errors import at_the_edge
 from ragcore._messages import conversation
-from ragcore._records import Capabilities, Chunk, Completion, CompletionRequest, Message
+from ragcore._records import Chunk, Completion, CompletionRequest, Message
 from ragcore._stream import Asked, CompletionStream
 from ragcore.errors import OptionsError, UnsupportedError
 from ragcore.hookspecs import CompletionBackend
 from ragcore.options import merge, refuse_twice
 
 
-class CompletionModel:
+class CompletionModel(Model):
     """
     A model that completes; made by :func:`ragcore.completion`.
 
@@ -28,26 +28,13 @@ class CompletionModel:
     """
 
     def __init__(self, backend: CompletionBackend, identity: Identity) -> None:
+        super().__init__(identity)
         self._backend = backend
-        self._identity = identity
-
-    @property
-    def reference(self) -> str:
-        """``"provider:model"``."""
-        return self._identity.reference
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the model can do."""
-        return self._identity.capabilities
 
     @property
     def can_stream(self) -> bool:
         """Whether there is :meth:`stream`; without it answers come in one piece only."""
         return hasattr(self._backend, "stream")
-
-    def __repr__(self) -> str:
-        return f"<CompletionModel {self.reference}>"
 
     async def complete(
         self,

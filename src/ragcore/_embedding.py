@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ragcore._call import Call, Identity
+from ragcore._call import Call, Identity, Model
 from ragcore._errors import at_the_edge
 from ragcore._host_options import HostEmbeddingOptions
 from ragcore._messages import check_text
 from ragcore._records import (
-    Capabilities,
     EmbeddingRequest,
     Embeddings,
     InputType,
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 _INPUT_TYPES, _TRUNCATES = ("query", "document"), ("error", "end")
 
 
-class EmbeddingModel:
+class EmbeddingModel(Model):
     """
     A model that embeds; made by :func:`ragcore.embedding`.
 
@@ -44,22 +43,9 @@ class EmbeddingModel:
     def __init__(
         self, backend: EmbeddingBackend, identity: Identity, host: HostEmbeddingOptions
     ) -> None:
+        super().__init__(identity)
         self._backend = backend
-        self._identity = identity
         self._host = host
-
-    @property
-    def reference(self) -> str:
-        """``"provider:model"``."""
-        return self._identity.reference
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the model can do."""
-        return self._identity.capabilities
-
-    def __repr__(self) -> str:
-        return f"<EmbeddingModel {self.reference}>"
 
     async def embed(
         self,

@@ -63,13 +63,7 @@ def embedding_func(
     opening = impatient(resolve_embedding(reference, options), _TIMEOUT)
     capabilities = opening.provider.capabilities_of(opening.model_name)
     known, known_max_tokens = _described(opening)
-    length = dimensions or known
-    if length is None:
-        raise OptionsError(
-            f"dimensions: {reference} does not say how long its vectors are; pass dimensions="
-        )
-    if not capabilities.dimensions and known not in (None, length):
-        raise OptionsError(f"dimensions: the vectors of {reference} have {known}, not {length}")
+    length = _length(reference, dimensions, known, can_choose=capabilities.dimensions)
 
     async def embed(
         texts: Sequence[str],
@@ -100,6 +94,17 @@ def embedding_func(
         supports_asymmetric=capabilities.input_type,
     )
     return made
+
+
+def _length(reference: str, asked: int | None, known: int | None, *, can_choose: bool) -> int:
+    length = asked or known
+    if length is None:
+        raise OptionsError(
+            f"dimensions: {reference} does not say how long its vectors are; pass dimensions="
+        )
+    if not can_choose and known not in (None, length):
+        raise OptionsError(f"dimensions: the vectors of {reference} have {known}, not {length}")
+    return length
 
 
 @asynccontextmanager
