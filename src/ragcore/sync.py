@@ -126,8 +126,18 @@ class _Background:
         self._thread.start()
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
-            runner.run(self._closed.wait())
+        # Not asyncio.Runner: it ends executors by a new thread, which Python 3.12 refuses at exit.
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_until_complete(self._until_closed())
+        self.loop.close()
+
+    async def _until_closed(self) -> None:
+        await self._closed.wait()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self.loop.shutdown_asyncgens()
 
     @property
     def is_current(self) -> bool:
