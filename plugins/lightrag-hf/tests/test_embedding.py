@@ -544,20 +544,35 @@ async def test_a_cancelled_call_is_dropped(tmp_path: Path) -> None:
     assert_close(found.vectors, reference(model, ["alpha"]))
 
 
-async def test_the_event_loop_goes_on() -> None:
-    """A 10 ms ticker sees 99 in 100 within 25 ms while MiniLM embeds."""
+async def test_nothing_is_computed_on_the_event_loops_thread(tmp_path: Path) -> None:
+    """The model runs in a thread of its own."""
+    model = tiny_library_model(tmp_path)
     options = HFEmbeddingOptions(device="cpu", keep_alive=0.0)
-    texts = texts_of(60, 200)
-    delays = []
+    threads: set[threading.Thread] = set()
 
-    async with open_embedding(Hub(), str(MINILM), options) as backend:
-        call = asyncio.ensure_future(backend.embed(EmbeddingRequest(texts, truncate="end")))
-        while not call.done():
-            began = time.perf_counter()
-            await asyncio.sleep(0.01)
-            delays.append(time.perf_counter() - began)
+    async with (
+        open_embedding(Hub(), str(model), options) as backend,
+        loaded(model, options) as encoder,
+    ):
+        encoder._model.register_forward_hook(lambda *_: threads.add(threading.current_thread()))
+        await asyncio.gather(*(backend.embed(EmbeddingRequest(("alpha",))) for _ in range(3)))
 
-    assert np.percentile(delays, 99) < 0.025
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
+
+
+async def test_a_closed_model_refuses_texts(tmp_path: Path) -> None:
+    """Nobody waits for what nobody computes."""
+    model = tiny_library_model(tmp_path)
+    options = HFEmbeddingOptions(device="cpu", keep_alive=0.0)
+    async with (
+        open_embedding(Hub(), str(model), options) as backend,
+        loaded(model, options) as encoder,
+    ):
+        encoder.forward.close()
+
+        with pytest.raises(ProviderError, match="closed"):
+            await backend.embed(EmbeddingRequest(("alpha",)))
 
 
 async def test_a_text_of_ten_megabytes_is_read() -> None:

@@ -6,7 +6,6 @@ Event loops put calls into its queue; nothing of torch happens on their threads.
 
 from __future__ import annotations
 
-import atexit
 import logging
 import threading
 from collections.abc import AsyncGenerator
@@ -25,6 +24,9 @@ class Engine:
     """
     Answers calls from any number of event loops and threads.
 
+    Whoever makes one closes it before the interpreter ends: a daemon thread that is inside torch
+    then aborts the process.
+
     Attributes:
         model: As transformers loaded it; None once the engine is closed.
         tokenizer: The model's.
@@ -42,8 +44,6 @@ class Engine:
             daemon=True,
         )
         self._thread.start()
-        # A daemon thread that is inside torch when the interpreter ends aborts the process.
-        atexit.register(self.close)
 
     async def answer(self, ask: Ask) -> AsyncGenerator[Chunk, None]:
         """
@@ -71,7 +71,6 @@ class Engine:
         """Give calls under way an error, stop the thread, and free the weights."""
         self._queue.close()
         self._thread.join()
-        atexit.unregister(self.close)
         self.model = None
 
     def _work(self, decoding: Decoding) -> None:

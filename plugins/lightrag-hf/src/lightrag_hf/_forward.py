@@ -96,9 +96,16 @@ class ForwardQueue:
         self._thread.start()
 
     def submit(self, rows: Sequence[Row]) -> Future[Vectors]:
-        """Return the vectors of *rows*, when they are there; cancelling drops what is left."""
+        """
+        Return the vectors of *rows*, when they are there; cancelling drops what is left.
+
+        Raises:
+            RuntimeError: The queue is closed.
+        """
         call = _Call(len(rows))
         with self._changed:
+            if self._is_closed:
+                raise _closed_error()
             self._waiting += [
                 _Waiting(row, call, position, self._arrivals) for position, row in enumerate(rows)
             ]
@@ -114,7 +121,7 @@ class ForwardQueue:
             self._changed.notify()
         self._thread.join()
         for waiting in self._waiting:
-            waiting.call.fail(RuntimeError("The model was closed while texts waited."))
+            waiting.call.fail(_closed_error())
 
     def _work(self) -> None:
         while batch := self._next_batch():
@@ -165,3 +172,7 @@ class ForwardQueue:
         _log.warning("Out of memory: batches are of %d tokens from now on", self._batch_tokens)
         parts = [self._compute_what_fits(part) for part in (rows[:half], rows[half:])]
         return np.concatenate(parts)
+
+
+def _closed_error() -> RuntimeError:
+    return RuntimeError("The model was closed while texts waited.")

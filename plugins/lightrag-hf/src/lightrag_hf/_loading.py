@@ -49,12 +49,11 @@ async def shared(
     Raises:
         Exception: Whatever *load* raised; the next to ask tries again.
     """
-    shelf = _shelf()
-    entry = shelf.take(key, load, close)
+    entry = _SHELF.take(key, load, close)
     try:
         yield await asyncio.wrap_future(entry.loaded)
     finally:
-        shelf.put_back(entry, keep_alive)
+        _SHELF.put_back(entry, keep_alive)
 
 
 def model_key(task: str, hub: Hub, model_name: str, options: HFModelOptions) -> Hashable:
@@ -73,7 +72,7 @@ class LoadingStoppedError(RuntimeError):
 
 def stop_if_exiting() -> None:
     """Raise :class:`LoadingStoppedError` at exit; long loads ask now and then."""
-    if _shelf().is_closing.is_set():
+    if _SHELF.is_closing.is_set():
         raise LoadingStoppedError
 
 
@@ -88,7 +87,7 @@ def announced(model_name: str) -> Iterator[None]:
 
 def one_at_a_time() -> threading.Lock:
     """Return the lock under which transformers builds models: it changes global state meanwhile."""
-    return _shelf().building
+    return _SHELF.building
 
 
 class _Entry(Generic[_T]):
@@ -106,7 +105,11 @@ class _Entry(Generic[_T]):
 
     @property
     def is_idle(self) -> bool:
-        return self.users == 0 and self.loaded.done()
+        return self.users == 0 and self.is_loaded
+
+    @property
+    def is_loaded(self) -> bool:
+        return self.loaded.done() and self.loaded.exception() is None
 
 
 class _Shelf:
@@ -147,12 +150,13 @@ class _Shelf:
             threads = list(self._threads)
         _join(threads, _EXIT_PATIENCE)
         for entry in list(self._entries.values()):
-            if entry.loaded.done():
-                self._free(entry)
+            if entry.is_loaded:
+                entry.close(entry.loaded.result())
 
     def _begin(
         self, key: Hashable, load: Callable[[], _T], close: Callable[[_T], None]
     ) -> _Entry[_T]:
+        _end_with_process(self)
         entry = self._entries[key] = _Entry(key, close)
         self._start(
             threading.Thread(target=self._load, args=(entry, load), name="lightrag-hf-load")
@@ -187,11 +191,7 @@ class _Shelf:
             if not entry.is_idle or self._entries.get(entry.key) is not entry:
                 return
             del self._entries[entry.key]
-        self._free(entry)
-
-    def _free(self, entry: _Entry[Any]) -> None:
-        if entry.loaded.exception() is None:
-            entry.close(entry.loaded.result())
+        entry.close(entry.loaded.result())
 
     def _start(self, thread: threading.Thread) -> None:
         thread.daemon = True
@@ -206,8 +206,9 @@ def _join(threads: list[threading.Thread], seconds: float) -> None:
 
 
 @functools.cache
-def _shelf() -> _Shelf:
-    shelf = _Shelf()
+def _end_with_process(shelf: _Shelf) -> None:
     atexit.register(shelf.close)
     os.register_at_fork(after_in_child=shelf.forget)
-    return shelf
+
+
+_SHELF = _Shelf()
