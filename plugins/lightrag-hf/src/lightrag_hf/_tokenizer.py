@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from tokenizers import Tokenizer
 
@@ -11,6 +12,7 @@ from lightrag_hf import _files
 from lightrag_hf._connect import hub_from_environment, hub_of
 from lightrag_hf._errors import translated
 from lightrag_hf._files import ModelFiles
+from lightrag_hf._kept import all_kept
 from lightrag_hf._sentence_transformers import transformer_folder
 from lightrag_hf.options import HFModelOptions, HFOptions
 from ragcore import UnsupportedError
@@ -24,17 +26,20 @@ def open_tokenizer(
     """
     Return the tokenizer of *model_name*; needs no torch if the model has a ``tokenizer.json``.
 
+    The one of a GGUF file is converted once, which takes some seconds.
+
     Raises:
         ProviderError: As :func:`lightrag_hf._files.configuration`.
         UnsupportedError: The model's tokenizer does not say where its tokens are.
     """
     hub = hub_of(connection) if connection else hub_from_environment()
     files = _files.tokenizer(hub, model_name, options.revision)
-    path = transformer_folder(files.folder) / "tokenizer.json"
-    if files.gguf is None and path.is_file():
-        return LosslessTokenizer(Tokenizer.from_file(str(path)))
     with translated(model_name):
-        return LosslessTokenizer(_through_transformers(files, options))
+        folder = _folder(files)
+        path = folder / "tokenizer.json"
+        if path.is_file():
+            return LosslessTokenizer(Tokenizer.from_file(str(path)))
+        return LosslessTokenizer(_through_transformers(folder, options))
 
 
 class Token(int):
@@ -100,20 +105,28 @@ def _with_pieces(text: str, numbers: Sequence[int], ends: Sequence[int]) -> Iter
         begin = max(begin, end)
 
 
-def _through_transformers(files: ModelFiles, options: HFModelOptions) -> Tokenizer:
+def _folder(files: ModelFiles) -> Path:
+    """Return where the tokenizer is; of a GGUF file, where one was put that can be loaded."""
+    if files.gguf is None:
+        return transformer_folder(files.folder)
+    file = files.folder / files.gguf
+    if found := all_kept(file):
+        return found[0]
+    from lightrag_hf._gguf import converted_tokenizer
+
+    return converted_tokenizer(file)
+
+
+def _through_transformers(folder: Path, options: HFModelOptions) -> Tokenizer:
     from transformers import AutoTokenizer
 
-    from_gguf = {"gguf_file": files.gguf} if files.gguf else {}
     found = AutoTokenizer.from_pretrained(
-        files.folder if files.gguf else transformer_folder(files.folder),
-        local_files_only=True,
-        trust_remote_code=options.trust_remote_code,
-        **from_gguf,
+        folder, local_files_only=True, trust_remote_code=options.trust_remote_code
     )
     backend = getattr(found, "backend_tokenizer", None)
     if not isinstance(backend, Tokenizer):
         raise UnsupportedError(
-            f"The tokenizer {type(found).__name__} in {str(files.folder)!r} does not say where "
+            f"The tokenizer {type(found).__name__} in {str(folder)!r} does not say where "
             "its tokens are in the text; take the tokenizer of another model."
         )
     return backend
