@@ -65,8 +65,7 @@ def engine(open_engine: OpenEngine, tiny_model: TinyModel) -> Engine:
 
 async def answer(engine: Engine, prompt: Sequence[int], **wanted: Any) -> str:
     """Return the text of an answer."""
-    sampling = Sampling(**wanted) if wanted else Sampling()
-    ask = Ask(prompt=prompt, max_tokens=LENGTH, sampling=sampling)
+    ask = Ask(prompt=prompt, max_tokens=LENGTH, sampling=Sampling(**wanted))
     return "".join([chunk.text async for chunk in engine.answer(ask)])
 
 
@@ -83,12 +82,31 @@ def expected(engine: Engine, prompt: Sequence[int], seed: int | None = None, **w
     return text
 
 
+async def one_after_the_other(engine: Engine, prompts: Sequence[Sequence[int]]) -> list[str]:
+    """Return the answers to *prompts*, each asked when a pass was made since the last one."""
+    rows = rows_of_passes(engine.model)
+    answers = []
+    for prompt in prompts:
+        rows.clear()
+        answers.append(asyncio.create_task(answer(engine, prompt)))
+        while not rows:
+            await asyncio.sleep(0)
+    return list(await asyncio.gather(*answers))
+
+
 async def together(engine: Engine, **wanted: Any) -> list[str]:
     return list(await asyncio.gather(*[answer(engine, prompt, **wanted) for prompt in PROMPTS]))
 
 
 def out_of_memory() -> Exception:
     return torch.OutOfMemoryError("CUDA out of memory.")
+
+
+class FreeMemory:
+    """What psutil says of the machine's memory."""
+
+    def __init__(self, available: int) -> None:
+        self.available = available
 
 
 def fail_when(
@@ -103,6 +121,15 @@ def fail_when(
             raise error()
 
     return model.register_forward_pre_hook(check, with_kwargs=True)
+
+
+def rows_of_passes(model: Any) -> list[int]:
+    """Return a list that will tell of each forward pass how many rows it has."""
+    rows: list[int] = []
+    model.register_forward_pre_hook(
+        lambda _module, _args, inputs: rows.append(len(inputs["input_ids"])), with_kwargs=True
+    )
+    return rows
 
 
 @pytest.mark.parametrize(
@@ -150,14 +177,57 @@ async def test_seeded_answers_equal_generate_alone_and_together(
 
 async def test_calls_join_while_others_are_answered(engine: Engine) -> None:
     """Who comes later joins the batch, and changes nobody's answer."""
-
-    async def later(n: int, prompt: list[int]) -> str:
-        await asyncio.sleep(0.01 * n)
-        return await answer(engine, prompt)
-
-    found = await asyncio.gather(*[later(n, prompt) for n, prompt in enumerate(PROMPTS)])
+    found = await one_after_the_other(engine, PROMPTS)
 
     assert found == [expected(engine, prompt) for prompt in PROMPTS]
+
+
+async def test_fifty_calls_of_very_different_length(
+    open_engine: OpenEngine, tiny_model: TinyModel
+) -> None:
+    """From one token to several pieces of a prompt, each answer is what it is alone."""
+    engine = open_engine(tiny_model(max_position_embeddings=4096))
+    prompts = [[(7 * n + at) % 250 for at in range(1 + 31 * n % 1500)] for n in range(50)]
+
+    found = await one_after_the_other(engine, prompts)
+
+    assert found == [expected(engine, prompt) for prompt in prompts]
+
+
+async def test_answers_go_on_while_a_long_prompt_is_read(
+    open_engine: OpenEngine, tiny_model: TinyModel
+) -> None:
+    """Between two pieces of a prompt, each answer under way gets a token."""
+    engine = open_engine(tiny_model(max_position_embeddings=4096, eos_token_id=None))
+    engine._eos = frozenset()
+    long = [n % 250 for n in range(2000)]
+    wanted = [expected(engine, prompt) for prompt in (PROMPTS[0], long)]
+    columns: list[int] = []
+    engine.model.register_forward_pre_hook(
+        lambda _module, _args, inputs: columns.append(inputs["input_ids"].shape[1]),
+        with_kwargs=True,
+    )
+
+    found = await one_after_the_other(engine, [PROMPTS[0], long])
+
+    first, last = columns.index(512), len(columns) - columns[::-1].index(2000 % 512)
+    assert found == wanted
+    assert columns[first:last] == [512, 1, 512, 1, 512, 1, 2000 % 512]
+
+
+async def test_a_prompt_nobody_waits_for_is_not_read_to_its_end(
+    open_engine: OpenEngine, tiny_model: TinyModel
+) -> None:
+    """A call that is given up stops being read at the next piece."""
+    engine = open_engine(tiny_model(max_position_embeddings=100_000))
+    rows = rows_of_passes(engine.model)
+    task = asyncio.create_task(answer(engine, [1] * 50_000))
+    while not rows:
+        await asyncio.sleep(0)
+    task.cancel()
+
+    assert await answer(engine, PROMPTS[0]) == expected(engine, PROMPTS[0])
+    assert len(rows) < 50
 
 
 async def test_unseeded_answers_differ(engine: Engine) -> None:
@@ -169,10 +239,7 @@ async def test_unseeded_answers_differ(engine: Engine) -> None:
 
 async def test_calls_share_forward_passes(engine: Engine) -> None:
     """Eight calls take far fewer passes than eight times one call's."""
-    rows = []
-    engine.model.register_forward_pre_hook(
-        lambda _module, _args, inputs: rows.append(len(inputs["input_ids"])), with_kwargs=True
-    )
+    rows = rows_of_passes(engine.model)
 
     await together(engine)
 
@@ -208,13 +275,19 @@ async def test_a_call_nobody_reads_stops_within_a_few_tokens(
 async def test_a_cancelled_task_stops_its_call(engine: Engine) -> None:
     """Cancelling the reader frees its place, and others go on."""
     engine._eos = frozenset()
-    task = asyncio.create_task(answer(engine, [1]))
-    await asyncio.sleep(0)
-    task.cancel()
+    wanted = [expected(engine, prompt, eos_token_id=None) for prompt in PROMPTS]
+    tasks = [asyncio.create_task(answer(engine, prompt)) for prompt in PROMPTS]
+    rows = rows_of_passes(engine.model)
+    while len(rows) < 5:
+        await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
 
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert await answer(engine, PROMPTS[1])
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert [isinstance(one, asyncio.CancelledError) for one in found] == [True, False] * 4
+    assert found[1::2] == wanted[1::2]
+    assert rows[-1] == 4
 
 
 async def test_batch_is_halved_until_memory_suffices(engine: Engine) -> None:
@@ -245,6 +318,44 @@ async def test_memory_that_runs_out_midway_costs_no_seeded_answer(engine: Engine
     fail_when(engine.model, is_too_much)
 
     assert await together(engine, **settings) == wanted
+
+
+async def test_no_more_rows_are_answered_at_once_than_memory_allows(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the cache would take is compared with what is free, before a kernel has to kill."""
+    wanted = [expected(engine, prompt) for prompt in PROMPTS]
+    rows = rows_of_passes(engine.model)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: FreeMemory(250_000))
+
+    assert await together(engine) == wanted
+    assert 1 < max(rows[len(rows) // 2 :]) < len(PROMPTS)
+
+
+async def test_a_call_for_which_memory_is_too_little_is_an_error(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says how much is needed and free, and who needs less is answered."""
+    long = Ask(prompt=[7] * 400, max_tokens=LENGTH)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: FreeMemory(150_000))
+
+    with pytest.raises(ProviderError, match=r"0\.2 MiB are needed, and cpu has 0\.1 left"):
+        await anext(engine.answer(long))
+    assert await answer(engine, PROMPTS[0]) == expected(engine, PROMPTS[0])
+
+
+async def test_who_finds_no_room_beside_others_waits_for_them(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where memory is too little to join, the answer comes later, and nobody else's is lost."""
+    wanted = [expected(engine, prompt) for prompt in PROMPTS]
+
+    def refuse(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("lightrag_hf._batch._joined", refuse)
+
+    assert await one_after_the_other(engine, PROMPTS) == wanted
 
 
 async def test_one_row_that_is_too_much_is_an_error_and_the_engine_lives(engine: Engine) -> None:
@@ -326,14 +437,22 @@ def test_closing_frees_the_weights(
     assert alive() is None
 
 
-def test_a_loop_closed_midway_does_not_stop_the_engine(engine: Engine) -> None:
-    """A loop that was closed while its call ran takes nothing with it."""
+def test_a_loop_closed_midway_does_not_stop_the_engine(
+    open_engine: OpenEngine, tiny_model: TinyModel
+) -> None:
+    """A loop that was closed while its call ran takes nothing with it but that call."""
+    engine = open_engine(tiny_model(max_position_embeddings=100_000, eos_token_id=None))
+    engine._eos = frozenset()
+    wanted = expected(engine, PROMPTS[1])
     loop = asyncio.new_event_loop()
-    chunks = engine.answer(Ask(prompt=PROMPTS[0], max_tokens=400))
+    chunks = engine.answer(Ask(prompt=PROMPTS[0], max_tokens=90_000))
     loop.run_until_complete(anext(chunks))
     loop.close()
 
-    assert asyncio.run(answer(engine, PROMPTS[1])) == expected(engine, PROMPTS[1])
+    rows = rows_of_passes(engine.model)
+
+    assert asyncio.run(answer(engine, PROMPTS[1])) == wanted
+    assert rows[-1] == 1
 
 
 def test_several_event_loops_at_once(engine: Engine) -> None:
@@ -389,16 +508,22 @@ import asyncio, sys
 from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 from lightrag_hf._calls import Ask
 from lightrag_hf._engine import Engine
+from lightrag_hf._loading import shared
 
 config = MistralConfig(
     vocab_size=259, hidden_size=256, num_hidden_layers=4, num_attention_heads=4,
     num_key_value_heads=4, intermediate_size=512, max_position_embeddings=100000,
     eos_token_id=None, sliding_window=int(sys.argv[2]) or None,
 )
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
 model = MistralForCausalLM(config).eval()
-engine = Engine(model, AutoTokenizer.from_pretrained(sys.argv[1]), "busy")
-chunks = engine.answer(Ask(prompt=[1, 2, 3], max_tokens=90000))
-asyncio.new_event_loop().run_until_complete(anext(chunks))
+lent = shared("busy", lambda: Engine(model, tokenizer, "busy"), Engine.close, 300.0)
+
+async def begin():
+    engine = await lent.__aenter__()
+    await anext(engine.answer(Ask(prompt=[1, 2, 3], max_tokens=90000)))
+
+asyncio.new_event_loop().run_until_complete(begin())
 print("leaving")
 """
 

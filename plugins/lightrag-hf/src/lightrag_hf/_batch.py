@@ -17,6 +17,8 @@ from torch.nn.functional import pad
 from transformers import DynamicCache, GenerationMixin
 from transformers.cache_utils import DynamicLayer
 
+from lightrag_hf._device import require_memory
+
 # Columns added when a cache is full: growing copies all of it.
 _SPARE_COLUMNS = 256
 
@@ -65,7 +67,7 @@ class Batch:
     Rows that share a cache.
 
     A pass that raises leaves the cache unusable: drop the batch, its rows hold all that is needed
-    to fill another one.
+    to fill another one. Memory that would not suffice is a :class:`MemoryError`.
 
     Attributes:
         rows: In the order of the logits.
@@ -75,8 +77,10 @@ class Batch:
         self.rows: list[Any] = []
         self._model = model
         self._pads: list[int] = []
+        self._unread: list[Tensor] = []
         self._cache = DynamicCache(config=model.config)
-        self._layers = [_Layer() for _ in self._cache.layers]
+        count = len(self._cache.layers)
+        self._layers = [_Layer(count - n) for n in range(count)]
         self._cache.layers = list(self._layers)
         parameters = inspect.signature(model.forward).parameters
         self._only_last = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
@@ -86,30 +90,26 @@ class Batch:
         """How long the longest row is in the cache, in tokens."""
         return self._cache.get_seq_length()
 
-    def fill(self, rows: Sequence[Row], is_wanted: Callable[[], bool]) -> Tensor:
-        """
-        Read all tokens of *rows* into an empty batch.
-
-        Args:
-            rows: At least one; of each at least one token.
-            is_wanted: Asked now and then; once it says no, what is returned means nothing.
-
-        Returns:
-            Logits of each row's next token, float32, shape ``(len(rows), vocabulary)``.
-        """
+    def fill(self, rows: Sequence[Row]) -> None:
+        """Put *rows*, each of at least one token, into an empty batch; nothing is read yet."""
         self.rows = list(rows)
         longest = max(len(row.tokens) for row in rows)
         self._pads = [longest - len(row.tokens) for row in rows]
         padded = [[0] * pad + row.tokens for pad, row in zip(self._pads, rows, strict=True)]
-        tokens = torch.tensor(padded, device=self._model.device)
-        for piece in torch.split(tokens, _PREFILL_COLUMNS, dim=1):
-            logits = self._forward(piece)
-            if not is_wanted():
-                break
-        return logits
+        self._unread = list(torch.split(torch.tensor(padded), _PREFILL_COLUMNS, dim=1))
+
+    def read(self) -> Tensor | None:
+        """Read the next piece of what the rows were filled with; return the last one's logits."""
+        logits = self._forward(self._unread.pop(0).to(self._model.device))
+        return None if self._unread else logits
 
     def step(self) -> Tensor:
-        """Read the last token of each row; return what :meth:`fill` does."""
+        """
+        Read the last token of each row.
+
+        Returns:
+            Logits of each row's next token, float32, shape ``(len(rows), vocabulary)``.
+        """
         last = [row.tokens[-1:] for row in self.rows]
         return self._forward(torch.tensor(last, device=self._model.device))
 
@@ -125,7 +125,7 @@ class Batch:
             layer.change(lambda states: states[stay, :, padding:])
 
     def add(self, other: Batch) -> None:
-        """Take over the rows of *other*, which is of no use afterwards."""
+        """Take over the rows of *other*; both have rows, and have read all that they hold."""
         columns = max(self.columns, other.columns)
         layers = zip(self._layers, other._layers, strict=True)
         joined = [_joined(mine, theirs, columns) for mine, theirs in layers]
@@ -158,13 +158,17 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # its __init_subcl
     A layer with room to grow.
 
     transformers' own copies all that it holds for every token; this one, every 256.
+
+    Args:
+        layers: How many there are from this one on; they grow one after the other, alike.
     """
 
     keys: Any
     values: Any
 
-    def __init__(self) -> None:
+    def __init__(self, layers: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # transformers'
+        self.layers = layers
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any
@@ -174,7 +178,7 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # its __init_subcl
             self.hold(key_states[..., :0, :], value_states[..., :0, :])
         begin, end = self.length, self.length + key_states.shape[-2]
         if end > self.key_room.shape[-2]:
-            self.hold(_with_room(self.keys, end), _with_room(self.values, end), begin)
+            self._grow(end + _SPARE_COLUMNS)
         self.key_room[..., begin:end, :] = key_states
         self.value_room[..., begin:end, :] = value_states
         self.hold(self.key_room, self.value_room, end)
@@ -187,24 +191,36 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # its __init_subcl
         self.keys = key_room[..., : self.length, :]
         self.values = value_room[..., : self.length, :]
 
+    def require(self, rows: int, columns: int) -> None:
+        """Make sure that there is memory for so many more in a layer like this one."""
+        width = self.keys.shape[1] * (self.keys.shape[-1] + self.values.shape[-1])
+        require_memory(self.keys.device, rows * columns * width * self.keys.element_size())
+
+    def _grow(self, columns: int) -> None:
+        added = columns - self.key_room.shape[-2]
+        # Those behind grow too, each when the one before has let go of what it held.
+        self.require(len(self.keys), columns + added * (self.layers - 1))
+        rooms = _with_room(self.keys, columns), _with_room(self.values, columns)
+        self.hold(*rooms, self.length)
+
     def change(self, change: Callable[[Tensor], Tensor]) -> None:
         """Apply *change* to what is in use."""
         self.hold(change(self.keys), change(self.values))
 
 
 def _with_room(states: Tensor, columns: int) -> Tensor:
-    """Copy *states* to where there is room for *columns*, and some more."""
+    """Copy *states* to where there is room for *columns*."""
     rows, heads, used, size = states.shape
-    room = states.new_empty(rows, heads, columns + _SPARE_COLUMNS, size)
+    room = states.new_empty(rows, heads, columns, size)
     room[..., :used, :] = states
     return room
 
 
 def _joined(upper: _Layer, lower: _Layer, columns: int) -> _Layer:
     """Put the rows of both below each other, padded on the left to *columns*."""
-    if not (upper.is_initialized and lower.is_initialized):
-        return lower if lower.is_initialized else upper
-    layer = _Layer()
+    # Both stay until all layers are joined: if that fails, nothing is lost.
+    upper.require(len(upper.keys) + len(lower.keys), columns * upper.layers)
+    layer = _Layer(upper.layers)
     layer.lazy_initialization(lower.keys, lower.values)
     layer.hold(
         _stacked(upper.keys, lower.keys, columns), _stacked(upper.values, lower.values, columns)

@@ -52,6 +52,8 @@ class Mailbox:
         Raises:
             RuntimeError: The loop is closed: nobody will read it.
         """
+        if self._loop.is_closed():
+            raise RuntimeError("The event loop of the call is closed.")
         self._letters.append(letter)
         if not self._is_rung:
             self._is_rung = True

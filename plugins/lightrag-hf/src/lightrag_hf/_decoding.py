@@ -61,33 +61,40 @@ class SharedDecoding:
     A pass that fails is tried again with half of its rows, until the row is found that fails
     alone, or until memory suffices. A row that has to leave meanwhile loses nothing but time:
     its tokens are read again when it is back.
+
+    Long prompts are read a piece at a time, between the steps of the answers under way.
     """
 
     def __init__(self, model: Any, model_name: str) -> None:
         self._model = model
         self._model_name = model_name
         self._batch = Batch(model)
+        self._joining = Batch(model)
         self._most_rows = _MOST_ROWS
 
     @property
     def is_busy(self) -> bool:
-        return bool(self._batch.rows)
+        return bool(self._batch.rows or self._joining.rows)
 
     def abandon(self) -> Sequence[Call]:
-        batch, self._batch = self._batch, Batch(self._model)
-        return batch.rows
+        calls = [*self._batch.rows, *self._joining.rows]
+        self._batch, self._joining = Batch(self._model), Batch(self._model)
+        return calls
 
     def turn(self, queue: CallQueue) -> None:
-        if not self.is_busy:
-            self._batch = Batch(self._model)
-        if joining := self._joining(queue):
-            self._attempt(self._join, joining, queue)
-        if self.is_busy:
-            self._attempt(self._go_on, self._batch.rows, queue)
-        elif queue.is_empty:
+        if not self._joining.rows and (calls := self._next(queue)):
+            self._joining.fill(calls)
+        if self._joining.rows and (exc := _failure_of(self._read)):
+            failed, self._joining = self._joining.rows, Batch(self._model)
+            self._recover(failed, len(self._batch.rows), exc, queue)
+        if self._batch.rows and (exc := _failure_of(self._go_on)):
+            failed, self._batch = self._batch.rows, Batch(self._model)
+            self._recover(failed, len(self._joining.rows), exc, queue)
+        if queue.is_empty and not self.is_busy:
             self._most_rows = _MOST_ROWS
 
-    def _joining(self, queue: CallQueue) -> list[Call]:
+    def _next(self, queue: CallQueue) -> list[Call]:
+        """Take from *queue* those who are to be read together."""
         joining: list[Call] = []
         room = self._most_rows - len(self._batch.rows)
 
@@ -99,19 +106,26 @@ class SharedDecoding:
             joining.append(call)
         return joining
 
-    def _join(self, joining: Sequence[Call], queue: CallQueue) -> None:
-        def is_wanted() -> bool:
-            return not queue.is_closed and any(not call.is_over for call in joining)
+    def _read(self) -> None:
+        """Read a piece of the prompts that join; with the last one, they have."""
+        if all(call.is_over for call in self._joining.rows):
+            self._joining = Batch(self._model)
+            return
+        logits = self._joining.read()
+        if logits is not None:
+            self._take(self._joining, logits)
+            self._join()
 
-        batch = Batch(self._model)
-        logits = batch.fill(joining, is_wanted)
-        if is_wanted():
-            self._take(batch, logits)
-        self._batch.add(batch)
+    def _join(self) -> None:
+        if not self._batch.rows:
+            self._batch = self._joining
+        elif self._joining.rows:
+            self._batch.add(self._joining)
+        self._joining = Batch(self._model)
 
-    def _go_on(self, calls: Sequence[Call], _: CallQueue) -> None:
-        self._batch.keep([not call.is_over for call in calls])
-        if self.is_busy:
+    def _go_on(self) -> None:
+        self._batch.keep([not call.is_over for call in self._batch.rows])
+        if self._batch.rows:
             self._take(self._batch, self._batch.step())
 
     def _take(self, batch: Batch, logits: Tensor) -> None:
@@ -126,29 +140,13 @@ class SharedDecoding:
                 call.fail(_overflow(self._model_name))
         batch.keep([not call.is_over for call in batch.rows])
 
-    def _attempt(
-        self,
-        work: Callable[[Sequence[Call], CallQueue], None],
-        calls: Sequence[Call],
-        queue: CallQueue,
+    def _recover(
+        self, failed: Sequence[Call], others: int, exc: Exception, queue: CallQueue
     ) -> None:
-        try:
-            work(calls, queue)
-        except Exception as exc:  # noqa: BLE001  # whatever it is, somebody waits for an answer
-            # An exception holds the tensors of the frames that it left.
-            traceback.clear_frames(exc.__traceback__)
-            self._recover([call for call in calls if not call.is_over], exc, queue)
-
-    def _recover(self, calls: Sequence[Call], exc: Exception, queue: CallQueue) -> None:
-        """Give *calls*, which shared the pass that failed, another chance, or the reason."""
-        others = [call for call in self._batch.rows if call not in calls]
-        if not others:
-            self._batch = Batch(self._model)
-        if len(calls) > 1:
-            self._most_rows = len(calls) // 2
-            queue.put_back(calls)
-        elif others and is_out_of_memory(exc):
-            self._most_rows = len(others)
+        """Give those of *failed*, who shared a pass, another chance, or the reason."""
+        calls = [call for call in failed if not call.is_over]
+        if len(calls) > 1 or (others and is_out_of_memory(exc)):
+            self._most_rows = others + len(calls) // 2
             queue.put_back(calls)
         else:
             _fail(calls, self._model_name, exc)
@@ -172,13 +170,24 @@ class SingleDecoding:
             self._answer(call, queue)
 
     def _answer(self, call: Call, queue: CallQueue) -> None:
-        try:
-            generate(self._model, call, lambda: not (call.is_over or queue.is_closed))
-        except Exception as exc:  # noqa: BLE001  # whatever it is, somebody waits for an answer
-            traceback.clear_frames(exc.__traceback__)
+        def is_wanted() -> bool:
+            return not (call.is_over or queue.is_closed)
+
+        if exc := _failure_of(lambda: generate(self._model, call, is_wanted)):
             _fail([call], self._model_name, exc)
         if not call.is_over:
             call.fail(closed_error())
+
+
+def _failure_of(work: Callable[[], None]) -> Exception | None:
+    """Return what *work* raises, if it does."""
+    try:
+        work()
+    except Exception as exc:  # noqa: BLE001  # whatever it is, somebody waits for an answer
+        # An exception holds the tensors of the frames that it left.
+        traceback.clear_frames(exc.__traceback__)
+        return exc
+    return None
 
 
 def _fail(calls: Sequence[Call], model_name: str, exc: Exception) -> None:

@@ -6,6 +6,7 @@ import importlib.util
 import logging
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]  # as it is there
 import torch
 
 from lightrag_hf._files import ModelFiles
@@ -19,6 +20,11 @@ _KINDS = ("cuda", "xpu", "mps", "cpu")
 
 # Weights are not all: activations and the cache of attention need room too.
 _WEIGHTS_SHARE = 0.8
+
+# Of what is free, for one thing: what a pass computes, and other programs, need some as well.
+_SPARE_SHARE = 0.8
+
+_MIB = 2**20
 
 
 def choose_device(asked: str) -> torch.device:
@@ -82,13 +88,31 @@ def dtype_of(options: HFModelOptions, device: torch.device) -> Any:
 def free_memory(device: torch.device) -> int | None:
     """Return how many bytes *device* has left; None where torch does not say."""
     match device.type:
-        case "cuda":
-            return int(torch.cuda.mem_get_info(device)[0])
-        case "xpu":
-            return int(torch.xpu.mem_get_info(device)[0])
+        case "cpu":
+            return int(psutil.virtual_memory().available)
+        case "cuda" | "xpu" as kind:
+            module = getattr(torch, kind)
+            kept_by_torch = module.memory_reserved(device) - module.memory_allocated(device)
+            return int(module.mem_get_info(device)[0] + kept_by_torch)
         case "mps":
             return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     return None
+
+
+def require_memory(device: torch.device, needed: int) -> None:
+    """
+    Make sure that *device* can spare *needed* bytes.
+
+    A CPU's allocator gives what is not there, and the kernel then kills the process.
+
+    Raises:
+        MemoryError: It can't.
+    """
+    free = free_memory(device)
+    if free is not None and needed > free * _SPARE_SHARE:
+        raise MemoryError(
+            f"{needed / _MIB:,.1f} MiB are needed, and {device} has {free / _MIB:,.1f} left"
+        )
 
 
 def empty_cache(device: torch.device) -> None:
