@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pathlib
 
 import nox
@@ -38,6 +39,15 @@ PLUGIN_TESTING = {
     "lightrag-bedrock": ["trustme"],
     "lightrag-hf": ["sentence-transformers>=5"],
     "lightrag-openai": ["xllamacpp"],
+}
+# What each plugin is for, and none of the others may bring.
+SDKS = {
+    "lightrag-anthropic": "anthropic",
+    "lightrag-bedrock": "boto3",
+    "lightrag-hf": "torch",
+    "lightrag-hf-inference": "huggingface_hub",
+    "lightrag-ollama": "ollama",
+    "lightrag-openai": "openai",
 }
 EVERYTHING = [
     *TESTING,
@@ -134,7 +144,25 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build every distribution into ``dist/``."""
+    """Build every distribution into ``dist/``, and check what installing a plugin brings."""
     session.install("build", "hatchling")
     for folder in (".", *(f"plugins/{name}" for name in PLUGINS)):
         session.run("python", "-m", "build", "--no-isolation", "--outdir", "dist", folder)
+    for name in PLUGINS:
+        brought = _brought_by(session, name)
+        # torch's plugin needs the hub's library, too.
+        own = {SDKS[name], "huggingface_hub"} if name == "lightrag-hf" else {SDKS[name]}
+        strange = brought & (set(SDKS.values()) - own)
+        if "lightrag-core" not in brought or SDKS[name] not in brought or strange:
+            session.error(f"{name} brings {', '.join(sorted(brought))}")
+        session.log(f"{name} brings {len(brought)} distributions: {', '.join(sorted(brought))}")
+
+
+def _brought_by(session: nox.Session, name: str) -> set[str]:
+    """Return the names of all distributions that ``pip install`` of a plugin would install."""
+    report = pathlib.Path(session.create_tmp()) / "report.json"
+    wanted = ("--find-links", "dist", "-c", "constraints.txt", name)
+    dry_run = ("install", "--quiet", "--dry-run", "--ignore-installed", "--report", str(report))
+    session.run("python", "-m", "pip", *dry_run, *wanted)
+    installs = json.loads(report.read_text())["install"]
+    return {install["metadata"]["name"].lower() for install in installs}
