@@ -268,6 +268,19 @@ def test_a_bad_variable_is_named(name: str, text: str, wanted: str) -> None:
     assert wanted in problem
 
 
+def test_what_stands_for_an_option_as_a_keyword_hides_its_variables() -> None:
+    """A token that the caller names is not joined by a key from the environment."""
+
+    class Two(BindingOptions, binding="two"):
+        key: str | None = option("Key.", default=None, unless=("token",))
+        token: str | None = option("Token.", default=None, unless=("key",))
+
+    environ = {"TWO_KEY": "k", "TWO_TOKEN": "t"}
+    read_by = [read([Two], keywords, environ)[0] for keywords in ({}, {"token": "mine"})]
+
+    assert [one.asdict() for one in read_by] == [{"key": "k", "token": "t"}, {"token": "mine"}]
+
+
 def test_all_problems_come_at_once() -> None:
     """Of every group, from keywords and environment alike."""
 

@@ -43,6 +43,7 @@ class _Declaration:
     scope: Scope
     minimum: float | None
     same_as: str | None
+    unless: tuple[str, ...] = ()
 
 
 def option(
@@ -54,6 +55,7 @@ def option(
     scope: Scope = "model",
     minimum: float | None = None,
     same_as: str | None = None,
+    unless: tuple[str, ...] = (),
 ) -> Any:
     """
     Declare one option of a :class:`BindingOptions` class.
@@ -68,10 +70,14 @@ def option(
         minimum: The least that a number may be.
         same_as: What the host calls the same thing (``"max_output_tokens"``): a call that says
             both is refused.
+        unless: Options that can stand for this one, such as other credentials. Where one of them
+            is given as a keyword, this one's variables are not read.
     """
     return attrs.field(
         default=default,
-        metadata={_METADATA: _Declaration(help, env, secret, scope, minimum, same_as)},
+        metadata={
+            _METADATA: _Declaration(help, env, secret, scope, minimum, same_as, tuple(unless))
+        },
         repr=_shown if secret else True,
     )
 
@@ -91,6 +97,7 @@ class OptionField:
         required: It has no default.
         minimum: The least that a number may be; None for any.
         same_as: The host's name for the same thing, if it has one.
+        unless: Options that stand for this one when given as keywords.
     """
 
     binding: str
@@ -103,6 +110,7 @@ class OptionField:
     scope: Scope
     minimum: float | None = None
     same_as: str | None = None
+    unless: tuple[str, ...] = ()
 
     @property
     def required(self) -> bool:
@@ -221,6 +229,7 @@ def _field(binding: str, attribute: attrs.Attribute[Any], annotation: Any) -> Op
         scope=declared.scope,
         minimum=declared.minimum,
         same_as=declared.same_as,
+        unless=declared.unless,
     )
 
 
@@ -249,9 +258,10 @@ def read(
     found: list[dict[str, Any]] = []
     for group in groups:
         names = {field.name for field in group.fields()}
-        given = {name: value for name, value in keywords.items() if name in names}
-        unset = [field for field in group.fields() if given.get(field.name) is None]
-        from_text, bad = _from_environment(unset, environ)
+        given = {n: value for n, value in keywords.items() if n in names and value is not None}
+        unset = [field for field in group.fields() if field.name not in given]
+        wanted = [field for field in unset if not set(field.unless) & set(given)]
+        from_text, bad = _from_environment(wanted, environ)
         unclear = {field.name for field in unset} & set(bad)
         more, checked = _problems(group, given | from_text, skip=unclear)
         problems += [*bad.values(), *more]
