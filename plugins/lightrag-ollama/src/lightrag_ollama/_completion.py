@@ -1,0 +1,177 @@
+"""
+Answers by ``/api/chat``.
+
+Source:
+    https://docs.ollama.com/api/chat, https://docs.ollama.com/api/streaming
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Literal
+
+import ollama
+
+from lightrag_ollama._connect import Servers
+from lightrag_ollama._host import is_cloud
+from lightrag_ollama._models import answering
+from lightrag_ollama.options import OllamaLLMOptions, entries
+from ragcore import (
+    Chunk,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    JSONObject,
+    Message,
+    ProviderError,
+    ThinkingSplitter,
+    UnavailableError,
+    UnsupportedError,
+    Usage,
+)
+
+
+class OllamaCompletion:
+    """One model; one request an attempt."""
+
+    def __init__(self, servers: Servers, model_name: str, options: OllamaLLMOptions) -> None:
+        self._servers = servers
+        self._model_name = model_name
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """
+        Answer *request*.
+
+        The answer is streamed on the wire: a server that computes for long then differs from one
+        that has stopped.
+        """
+        reader, chunks, model = _Reader(), [], None
+        async with aclosing(self._parts(request)) as parts:
+            async for part in parts:
+                chunks.append(reader.read(part))
+                model = part.model or model
+        if not chunks or chunks[-1].finish_reason is None:
+            raise UnavailableError("The answer ended before the server said that it was done.")
+        return Completion(
+            "".join(chunk.text for chunk in chunks),
+            finish_reason=chunks[-1].finish_reason,
+            usage=chunks[-1].usage,
+            reasoning="".join(chunk.reasoning for chunk in chunks),
+            model=model,
+        )
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
+        """Answer *request* piece by piece."""
+        reader = _Reader()
+        async with aclosing(self._parts(request)) as parts:
+            async for part in parts:
+                chunk = reader.read(part)
+                if chunk != _NOTHING:
+                    yield chunk
+
+    async def _parts(self, request: CompletionRequest) -> AsyncGenerator[ollama.ChatResponse, None]:
+        body = self._body(request)
+        limit = request.attempt_timeout
+        async with answering(self._servers, self._model_name, limit, streamed=True) as client:
+            parts: Any = await client.chat(self._model_name, stream=True, **body)
+            async with aclosing(parts):
+                async for part in parts:
+                    yield part
+
+    def _body(self, request: CompletionRequest) -> dict[str, Any]:
+        options: OllamaLLMOptions = request.options
+        given = entries(options)
+        if request.max_output_tokens is not None:
+            given["num_predict"] = request.max_output_tokens
+        return {
+            "messages": [_message(message) for message in request.messages],
+            # A dict: the SDK's own Options drops what it does not know, min_p for one.
+            "options": given or None,
+            "format": self._format(request),
+            "think": options.think,
+            "keep_alive": options.keep_alive,
+        }
+
+    def _format(self, request: CompletionRequest) -> Literal["json"] | dict[str, Any] | None:
+        wanted = request.response_format
+        if wanted is None:
+            return None
+        if is_cloud(self._servers.address(self._model_name)):
+            raise UnsupportedError(
+                f"response_format: Ollama's cloud does not follow it. Name the model as "
+                f"'{self._model_name}-cloud' and pass on_unsupported='prompt' to ask in words."
+            )
+        return "json" if isinstance(wanted, JSONObject) else dict(wanted.schema)
+
+
+_NOTHING = Chunk()
+
+
+def _message(message: Message) -> dict[str, Any]:
+    sent: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.images:
+        sent["images"] = [_picture(image.data) for image in message.images]
+    return sent
+
+
+def _picture(data: bytes | None) -> bytes:
+    if data is None:
+        raise UnsupportedError(
+            "images: Ollama does not fetch a url; read the image and pass Image.from_bytes()."
+        )
+    return data
+
+
+class _Reader:
+    """Reads the lines of one answer."""
+
+    def __init__(self) -> None:
+        self._splitter: ThinkingSplitter | None = ThinkingSplitter()
+
+    def read(self, part: ollama.ChatResponse) -> Chunk:
+        """
+        Return what *part* says; a line may say nothing.
+
+        Raises:
+            ProviderError: The answer ended for a reason that is not known here.
+        """
+        text, reasoning = self._said(part)
+        if not part.done:
+            return Chunk(text, reasoning)
+        return Chunk(text, reasoning, _finish_reason(part.done_reason), _usage(part))
+
+    def _said(self, part: ollama.ChatResponse) -> tuple[str, str]:
+        text, reasoning = part.message.content or "", part.message.thinking or ""
+        if self._splitter is None:
+            return text, reasoning
+        said, thought = self._splitter.feed(text)
+        if reasoning or part.done:
+            # Thoughts that come apart are not in the text, whatever it begins with.
+            held_text, held_thought = self._splitter.end()
+            said, thought = said + held_text, thought + held_thought
+            self._splitter = None
+        return said, reasoning + thought
+
+
+# "load" answers a request without a question; servers before 0.1.33 give no reason.
+_FINISH_REASONS: dict[str | None, FinishReason] = {
+    None: "stop",
+    "": "stop",
+    "stop": "stop",
+    "load": "stop",
+    "length": "length",
+    "content_filter": "content_filter",
+}
+
+
+def _finish_reason(done_reason: str | None) -> FinishReason:
+    if done_reason not in _FINISH_REASONS:
+        raise ProviderError(f"The answer ended for an unknown reason: {done_reason!r}.")
+    return _FINISH_REASONS[done_reason]
+
+
+def _usage(part: ollama.ChatResponse) -> Usage | None:
+    if part.prompt_eval_count is None and part.eval_count is None:
+        return None
+    return Usage(part.prompt_eval_count or 0, part.eval_count or 0)

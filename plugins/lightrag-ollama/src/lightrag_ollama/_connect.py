@@ -1,0 +1,101 @@
+"""Opens and closes the SDK's clients."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+import ollama
+
+from lightrag_ollama._host import (
+    CLOUD,
+    LOCAL,
+    address_of,
+    is_cloud,
+    is_cloud_model,
+    is_loopback,
+    name_of,
+)
+from lightrag_ollama.options import OllamaOptions
+from ragcore import Secret, redacted
+
+_CONNECT_SECONDS = 10.0
+# While a model is loaded and reads its prompt the server says nothing, on a slow machine for
+# minutes; a shorter limit is set by Retry(attempt_timeout=…).
+_SILENCE_SECONDS = 1800.0
+
+
+class Servers:
+    """
+    The servers of one connection: the one that is named, or this machine's and Ollama's cloud.
+
+    The SDK knows a timeout for each client only, so there is one for each limit that is asked for;
+    in practice that is one. They are opened when first needed.
+    """
+
+    def __init__(self, connection: OllamaOptions, opened: AsyncExitStack) -> None:
+        self._connection = connection
+        self._opened = opened
+        self._clients: dict[tuple[str, float], ollama.AsyncClient] = {}
+
+    def address(self, model_name: str) -> str:
+        """Return the URL of the server that is asked for a model."""
+        if self._connection.host is not None:
+            return address_of(self._connection.host)
+        return CLOUD if is_cloud_model(model_name) else LOCAL
+
+    def client(self, model_name: str, attempt_timeout: float | None = None) -> ollama.AsyncClient:
+        """
+        Return the client of the server that is asked for a model.
+
+        Args:
+            model_name: Decides between this machine and the cloud; empty: this machine.
+            attempt_timeout: Seconds that the server may stay silent; None for a long time.
+        """
+        address, silence = self.address(model_name), attempt_timeout or _SILENCE_SECONDS
+        if (address, silence) not in self._clients:
+            client = _client(address, silence, self._key(address))
+            self._opened.push_async_callback(client.close)
+            self._clients[address, silence] = client
+        return self._clients[address, silence]
+
+    def _key(self, address: str) -> Secret | None:
+        named = self._connection.host is not None
+        return self._connection.api_key if named or is_cloud(address) else None
+
+
+@asynccontextmanager
+async def connect(connection: OllamaOptions) -> AsyncIterator[Servers]:
+    """Yield the servers of *connection*, and close what was opened of them."""
+    with redacted(("ollama", "httpx", "httpcore"), connection.api_key):
+        async with AsyncExitStack() as opened:
+            yield Servers(connection, opened)
+
+
+def _client(address: str, silence: float, key: Secret | None) -> ollama.AsyncClient:
+    return ollama.AsyncClient(
+        host=address,
+        # Waiting for a free connection is no failure: the call's own deadline covers it.
+        timeout=httpx.Timeout(silence, connect=_CONNECT_SECONDS, pool=None),
+        auth=_Key(key),
+        # A proxy of the environment is for other machines; it would look for ours on its own.
+        mounts={f"all://{name_of(address)}": None} if is_loopback(address) else None,
+    )
+
+
+class _Key(httpx.Auth):
+    """
+    Sends this key, or none.
+
+    The SDK would send ``OLLAMA_API_KEY`` of the environment to whatever host it talks to.
+    """
+
+    def __init__(self, key: Secret | None) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers.pop("Authorization", None)
+        if self._key is not None and self._key.get():
+            request.headers["Authorization"] = f"Bearer {self._key.get()}"
+        yield request

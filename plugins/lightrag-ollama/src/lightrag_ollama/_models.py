@@ -1,0 +1,60 @@
+"""Which models a server has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import ollama
+
+from lightrag_ollama._connect import Servers
+from lightrag_ollama._errors import Asked, translated
+from ragcore import NotFoundError, ProviderError, UnsupportedError
+
+_MOST_NAMES = 20
+
+
+async def list_models(servers: Servers) -> list[str]:
+    """
+    Return the names of the models that the server has.
+
+    Source:
+        https://docs.ollama.com/api/tags
+    """
+    return await _names(servers.client(""), Asked(servers.address(""), ""))
+
+
+@asynccontextmanager
+async def answering(
+    servers: Servers, model_name: str, attempt_timeout: float | None, *, streamed: bool = False
+) -> AsyncIterator[ollama.AsyncClient]:
+    """
+    Yield the client to ask for a model, and translate what goes wrong.
+
+    Raises:
+        NotFoundError: The server has no such model; names those that it has.
+    """
+    asked = Asked(servers.address(model_name), model_name, streamed)
+    client = servers.client(model_name, attempt_timeout)
+    try:
+        with translated(asked):
+            yield client
+    except NotFoundError as exc:
+        there = await _there(client, asked)
+        raise NotFoundError(f"{exc.args[0]}{there}", status=exc.status) from exc.__cause__
+
+
+async def _names(client: ollama.AsyncClient, asked: Asked) -> list[str]:
+    with translated(asked):
+        found = await client.list()
+    return [model.model for model in found.models if model.model]
+
+
+async def _there(client: ollama.AsyncClient, asked: Asked) -> str:
+    try:
+        names = await _names(client, asked)
+    except (ProviderError, UnsupportedError):
+        # What was asked for is missing all the same, and that is what has to be said.
+        return ""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f" There are: {', '.join(names[:_MOST_NAMES]) or 'no models at all'}{more}."

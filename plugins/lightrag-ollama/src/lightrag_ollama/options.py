@@ -1,0 +1,205 @@
+"""What a user sets: where Ollama is, and how its models answer and embed."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from lightrag_ollama._host import address_of
+from ragcore import BindingOptions, Secret, option
+
+
+class OllamaOptions(BindingOptions, binding="ollama"):
+    """
+    Where Ollama is.
+
+    The key is for the host that is named; where none is, for Ollama's cloud alone: the server of
+    this machine, which is asked by default, does not get it.
+    """
+
+    host: str | None = option(
+        "Address of the server, as the ollama command takes it; unset: this machine, and "
+        "https://ollama.com for models whose name ends in -cloud or :cloud.",
+        default=None,
+    )
+    api_key: Secret | None = option(
+        "Key for the host that is named; where none is, for https://ollama.com alone.",
+        default=None,
+        secret=True,
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.host is not None:
+            address_of(self.host)
+        if self.api_key is not None and not _fits_a_header(self.api_key.get()):
+            raise ValueError(
+                "api_key: holds characters that a key can't have, such as a space or a line break"
+            )
+
+
+def _fits_a_header(key: str) -> bool:
+    return key.isascii() and key.isprintable() and " " not in key
+
+
+class OllamaModelOptions(BindingOptions):
+    """
+    The entries of ``options`` in a request; what is unset follows the model's own file.
+
+    Ollama reads all of them with each request. A change of those that say how a model is loaded
+    (``num_ctx`` and from ``num_gpu`` on) makes it load the model again.
+
+    Source:
+        https://docs.ollama.com/modelfile#parameter and the SDK's ``Options``.
+    """
+
+    num_ctx: int | None = option(
+        "Context window in tokens, prompt and answer together; what does not fit is cut by the "
+        "server without a word.",
+        default=None,
+        scope="call",
+    )
+    num_predict: int | None = option(
+        "Longest answer in tokens; -1: no limit.",
+        default=None,
+        scope="call",
+        same_as="max_output_tokens",
+    )
+    num_keep: int | None = option(
+        "Tokens at the beginning of the prompt to keep when the context is full.",
+        default=None,
+        scope="call",
+    )
+    seed: int | None = option(
+        "Seed of the sampling: the same one gives the same answer.", default=None, scope="call"
+    )
+    temperature: float | None = option(
+        "Randomness, from 0, which always takes the likeliest token.", default=None, scope="call"
+    )
+    top_k: int | None = option(
+        "Sample among so many of the likeliest tokens; 0: all.", default=None, scope="call"
+    )
+    top_p: float | None = option(
+        "Sample among the likeliest tokens that add up to this probability, 0 to 1.",
+        default=None,
+        scope="call",
+    )
+    min_p: float | None = option(
+        "Sample among tokens at least this likely, relative to the likeliest, 0 to 1.",
+        default=None,
+        scope="call",
+    )
+    tfs_z: float | None = option("Tail-free sampling; 1: off.", default=None, scope="call")
+    typical_p: float | None = option(
+        "Locally typical sampling, 0 to 1; 1: off.", default=None, scope="call"
+    )
+    repeat_last_n: int | None = option(
+        "Tokens to look back at for repetitions; 0: none, -1: num_ctx.", default=None, scope="call"
+    )
+    repeat_penalty: float | None = option(
+        "Divides the scores of tokens that were there before; 1: no penalty.",
+        default=None,
+        scope="call",
+    )
+    presence_penalty: float | None = option(
+        "Taken off the scores of tokens that were there before, -2 to 2.",
+        default=None,
+        scope="call",
+    )
+    frequency_penalty: float | None = option(
+        "Taken off the scores of tokens, for each time they were there, -2 to 2.",
+        default=None,
+        scope="call",
+    )
+    penalize_newline: bool | None = option(
+        "Whether line breaks count as repetitions.", default=None, scope="call"
+    )
+    mirostat: int | None = option("Mirostat sampling: 0 (off), 1 or 2.", default=None, scope="call")
+    mirostat_tau: float | None = option(
+        "Entropy that Mirostat aims at.", default=None, scope="call"
+    )
+    mirostat_eta: float | None = option("Learning rate of Mirostat.", default=None, scope="call")
+    stop: list[str] | None = option(
+        "Texts that end the answer; they are not part of it.", default=None, scope="call"
+    )
+    num_gpu: int | None = option(
+        "Layers to put on GPUs; -1: as many as fit.", default=None, scope="call"
+    )
+    main_gpu: int | None = option(
+        "Number of the GPU for small tensors.", default=None, scope="call"
+    )
+    num_batch: int | None = option(
+        "Tokens of a prompt that are computed at once.", default=None, scope="call"
+    )
+    num_thread: int | None = option(
+        "Threads to compute with; 0: the server decides.", default=None, scope="call"
+    )
+    numa: bool | None = option("Whether to reckon with NUMA nodes.", default=None, scope="call")
+    low_vram: bool | None = option("Whether to save GPU memory.", default=None, scope="call")
+    f16_kv: bool | None = option(
+        "Whether keys and values are kept in 16 bits.", default=None, scope="call"
+    )
+    use_mmap: bool | None = option(
+        "Whether to map the model's file into memory.", default=None, scope="call"
+    )
+    use_mlock: bool | None = option(
+        "Whether to keep the model from being swapped out.", default=None, scope="call"
+    )
+    logits_all: bool | None = option(
+        "Whether logits of all tokens are computed.", default=None, scope="call"
+    )
+    vocab_only: bool | None = option(
+        "Whether to load the vocabulary alone.", default=None, scope="call"
+    )
+    embedding_only: bool | None = option(
+        "Whether to load the model for embedding alone.", default=None, scope="call"
+    )
+
+
+class OllamaRequestOptions(OllamaModelOptions):
+    """What completion and embedding have in common."""
+
+    keep_alive: float | str | None = option(
+        "How long the model stays loaded afterwards: seconds, or a text such as 10m; 0: not at "
+        "all, negative: for good.",
+        default=None,
+        scope="call",
+    )
+    extra_fields: dict[str, Any] | None = option(
+        "Further entries of the request's options, for those that have no name here.",
+        default=None,
+        scope="call",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        named = {field.name for field in OllamaModelOptions.fields()}
+        if twice := sorted(named & set(self.extra_fields or ())):
+            raise ValueError(f"extra_fields: {', '.join(twice)} is an option of its own; set that")
+
+
+class OllamaLLMOptions(OllamaRequestOptions, binding="ollama_llm"):
+    """How a model answers."""
+
+    think: bool | Literal["low", "medium", "high"] | None = option(
+        "Whether, or how much, to think first; a model that can't refuses; unset: as the model "
+        "does by itself.",
+        default=None,
+        scope="call",
+    )
+
+
+class OllamaEmbeddingOptions(OllamaRequestOptions, binding="ollama_embedding"):
+    """How a model embeds."""
+
+    query_prefix: str | None = option(
+        "Text put before each query, such as 'search_query: ' for nomic-embed-text.", default=None
+    )
+    document_prefix: str | None = option(
+        "Text put before each document, such as 'search_document: ' for nomic-embed-text.",
+        default=None,
+    )
+
+
+def entries(options: OllamaRequestOptions) -> dict[str, Any]:
+    """Return the request's ``options``: what is set, under Ollama's own names."""
+    known = {field.name for field in OllamaModelOptions.fields()}
+    named = {name: value for name, value in options.asdict().items() if name in known}
+    return named | (options.extra_fields or {})
