@@ -1,6 +1,9 @@
 """Tests of completion, from a model's name to its answer."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -9,7 +12,13 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, BertConfig, BertModel
+from transformers import (
+    AutoModelForCausalLM,
+    BertConfig,
+    BertModel,
+    MistralConfig,
+    MistralForCausalLM,
+)
 
 from lightrag_hf._completion import HFCompletion, open_completion
 from lightrag_hf._connect import Hub
@@ -264,3 +273,52 @@ async def test_weights_have_the_type_that_was_asked_for(save_model: SaveModel) -
     for dtype, wanted in (("auto", torch.float32), ("bfloat16", torch.bfloat16)):
         async with open_completion(Hub(), str(folder), on_cpu(dtype=dtype)) as backend:
             assert backend._engine.model.dtype == wanted
+
+
+FORK = """
+import asyncio, os, sys
+from lightrag_hf._completion import open_completion
+from lightrag_hf._connect import Hub
+from lightrag_hf.options import HFLLMOptions
+from ragcore import CompletionRequest, user
+
+async def ask():
+    options = HFLLMOptions(device="cpu", max_new_tokens=8)
+    async with open_completion(Hub(), sys.argv[1], options) as backend:
+        found = await backend.complete(CompletionRequest((user("Hi"),), options))
+        return found.text.encode()
+
+in_parent = asyncio.run(ask())
+child = os.fork()
+if child == 0:
+    sys.exit(3 if asyncio.run(ask()) == in_parent else 4)
+_, status = os.waitpid(child, 0)
+print(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_loads_its_own_model_and_answers(save_model: SaveModel) -> None:
+    """A fork after a model has answered leaves the child one that works, and a clean exit."""
+    done = subprocess.run(  # noqa: S603  # our own interpreter
+        [sys.executable, "-c", FORK, str(save_model())],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
+
+
+async def test_a_seed_is_followed_where_generate_answers(
+    save_model: SaveModel, tiny_model: TinyModel
+) -> None:
+    """Models that can't share a cache give the same answer for the same seed, one after another."""
+    folder = save_model(tiny_model(MistralForCausalLM, MistralConfig, sliding_window=16))
+    asked = request(user("Hi"), seed=5, temperature=1.5, max_new_tokens=12)
+
+    async with open_completion(Hub(), str(folder), on_cpu()) as backend:
+        found = await asyncio.gather(*[backend.complete(asked) for _ in range(3)])
+
+    assert len({answer.text for answer in found}) == 1

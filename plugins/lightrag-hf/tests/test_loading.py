@@ -1,6 +1,7 @@
 """Tests of what is loaded once and shared."""
 
 import asyncio
+import gc
 import logging
 import os
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from lightrag_hf._connect import Hub
 from lightrag_hf._loading import model_key, shared
-from lightrag_hf._progress import Progress
+from lightrag_hf._progress import Progress, building
 from lightrag_hf.options import HFLLMOptions
 from ragcore import Secret
 
@@ -276,3 +277,19 @@ def test_progress_is_logged_where_there_is_no_terminal(
 
     assert "Loading weights: 100%" in caplog.text
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_garbage_is_not_looked_for_while_a_model_is_built(is_enabled: bool) -> None:
+    """That would stop all threads; afterwards it is as it was before."""
+    if not is_enabled:
+        gc.disable()
+    try:
+        with building():
+            while_building = gc.isenabled()
+        afterwards = gc.isenabled()
+    finally:
+        gc.enable()
+
+    assert not while_building
+    assert afterwards is is_enabled

@@ -54,7 +54,7 @@ def converted_tokenizer(file: Path) -> Path:
     """Return a folder with the tokenizer in *file*; blocks, and raises, as :func:`converted`."""
 
     def convert(folder: Path) -> None:
-        with _readable(file):
+        with _readable(file), building():
             _convert_tokenizer(file, folder)
 
     return kept(file, "tokenizer", convert)

@@ -208,7 +208,8 @@ def _join(threads: list[threading.Thread], seconds: float) -> None:
 @functools.cache
 def _end_with_process(shelf: _Shelf) -> None:
     atexit.register(shelf.close)
-    os.register_at_fork(after_in_child=shelf.forget)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=shelf.forget)
 
 
 _SHELF = _Shelf()
