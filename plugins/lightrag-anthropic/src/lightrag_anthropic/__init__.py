@@ -1,0 +1,27 @@
+"""Claude, by Anthropic's Messages API: ``anthropic:MODEL``."""
+
+from collections.abc import Iterator
+
+from lightrag_anthropic._models import capabilities
+from lightrag_anthropic.options import AnthropicLLMOptions, AnthropicOptions
+from ragcore import CompletionProvider, Retry, hookimpl
+
+__all__ = ["AnthropicLLMOptions", "AnthropicOptions", "ragcore_completion_providers"]
+
+# Overload (529) passes within seconds, mostly; rate limits come with a Retry-After that goes first.
+_RETRY = Retry(attempts=4, wait_initial=1.0, wait_max=20.0)
+
+
+@hookimpl
+def ragcore_completion_providers() -> Iterator[CompletionProvider]:
+    """Offer the models of the Messages API."""
+    yield CompletionProvider(
+        name="anthropic",
+        connection=AnthropicOptions,
+        options=AnthropicLLMOptions,
+        connect="lightrag_anthropic._connect:connect",
+        backend="lightrag_anthropic._completion:AnthropicCompletion",
+        capabilities=capabilities,
+        retry=_RETRY,
+        list_models="lightrag_anthropic._connect:list_models",
+    )

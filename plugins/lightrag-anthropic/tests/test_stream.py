@@ -1,0 +1,239 @@
+"""A streamed answer, and how it can end."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from servers.anthropic import MODEL, AnthropicService, asked, encoded, events
+from servers.wire import Answer, Broken, Connection, Failure, Reply, Request
+
+import ragcore
+from ragcore import Usage
+
+
+class Events(AnthropicService):
+    """Streams bytes as they are."""
+
+    def __init__(self, *said: bytes) -> None:
+        super().__init__(Answer())
+        self.said = said
+
+    async def reply(self, request: Request, reply: Reply, connection: Connection) -> None:
+        await self._begin(connection)
+        for one in self.said:
+            await connection.chunk(one)
+        await connection.finish()
+
+
+async def read(model: ragcore.CompletionModel, **options: Any) -> list[ragcore.Chunk]:
+    async with model.stream("Who?", **options) as chunks:
+        return [chunk async for chunk in chunks]
+
+
+async def test_pieces_reasoning_and_usage() -> None:
+    """Thoughts first, then text; the last chunk says why it ended and what it cost."""
+    said = Answer("Johann Goethe", "Hm.", cached_input_tokens=3, reasoning_tokens=1)
+    async with AnthropicService(said).running() as service, asked(service) as model:
+        chunks = await read(model)
+
+    assert [chunk.reasoning for chunk in chunks] == ["Hm.", "", "", ""]
+    assert [chunk.text for chunk in chunks] == ["", "Johann", " Goethe", ""]
+    assert chunks[-1].finish_reason == "stop"
+    assert chunks[-1].usage == Usage(7, 2, cached_input_tokens=3, reasoning_tokens=1)
+    assert service.requests[0].json["stream"] is True
+
+
+@pytest.mark.parametrize(
+    ("finish", "expected"),
+    [("length", "length"), ("refusal", "content_filter"), ("stop", "stop")],
+)
+async def test_why_a_stream_ended(finish: Any, expected: str) -> None:
+    """In ragcore's words."""
+    async with (
+        AnthropicService(Answer(finish=finish)).running() as service,
+        asked(service) as model,
+        model.stream("Who?") as chunks,
+    ):
+        async for _ in chunks:
+            pass
+
+    assert chunks.completion.finish_reason == expected
+
+
+async def test_text_in_the_beginning_of_a_block_counts() -> None:
+    """Some servers put the first piece there."""
+    said = events(MODEL, Answer("Goethe"))
+    said[2]["content_block"]["text"] = "Johann "
+    async with Events(*map(encoded, said)).running() as service, asked(service) as model:
+        chunks = await read(model)
+
+    assert "".join(chunk.text for chunk in chunks) == "Johann Goethe"
+
+
+async def test_events_of_the_future_say_nothing() -> None:
+    """As the API's own page asks for; comments neither."""
+    said = [b": hello\n\n", *map(encoded, events(MODEL, Answer()))]
+    said.insert(2, b'event: novelty\ndata: {"type": "novelty"}\n\n')
+    async with Events(*said).running() as service, asked(service) as model:
+        chunks = await read(model)
+
+    assert "".join(chunk.text for chunk in chunks) == "Goethe"
+
+
+@pytest.mark.parametrize("how", ["reset", "end", "unfinished", "garbage"])
+async def test_a_stream_that_breaks_is_an_error_with_the_text_so_far(how: Any) -> None:
+    """Whatever breaks it, and even if the rest comes."""
+    async with AnthropicService(Broken(how)).running() as service, asked(service) as model:
+        with pytest.raises(ragcore.InterruptedStreamError) as caught:
+            await read(model)
+
+    assert caught.value.text == "Goe"
+    assert len(service.requests) == 1
+
+
+async def test_a_stop_reason_without_message_stop_is_no_end() -> None:
+    """The last event of all is the end."""
+    said = events(MODEL, Answer())[:-1]
+    async with Events(*map(encoded, said)).running() as service, asked(service) as model:
+        with pytest.raises(ragcore.InterruptedStreamError):
+            await read(model)
+
+
+async def test_message_stop_without_a_stop_reason_is_no_end() -> None:
+    """Nobody knows whether it was cut."""
+    said = [event for event in events(MODEL, Answer()) if event["type"] != "message_delta"]
+    async with Events(*map(encoded, said)).running() as service, asked(service) as model:
+        with pytest.raises(ragcore.InterruptedStreamError):
+            await read(model)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"data: {nonsense\n\n",
+        b"event: content_block_delta\ndata: 7\n\n",
+        b'event: content_block_delta\ndata: {"type": "content_block_delta"}\n\n',
+        b'data: {"type": "content_block_delta", "delta": {"type": "text_delta"}}\n\n',
+        b"event: content_block_delta\ndata: \xff\xfe\n\n",
+    ],
+    ids=["no name", "no object", "no delta", "no text", "no UTF-8"],
+)
+async def test_a_malformed_event_is_never_skipped(bad: bytes) -> None:
+    """Even between good ones."""
+    said = [*map(encoded, events(MODEL, Answer()))]
+    said.insert(4, bad)
+    async with Events(*said).running() as service, asked(service) as model:
+        with pytest.raises(ragcore.InterruptedStreamError) as caught:
+            await read(model)
+
+    assert caught.value.text == "Goethe"
+
+
+async def test_a_tool_call_is_no_end() -> None:
+    """ragcore has no tools; half an answer is not one."""
+    said = events(MODEL, Answer())
+    said[-2]["delta"]["stop_reason"] = "tool_use"
+    async with Events(*map(encoded, said)).running() as service, asked(service) as model:
+        with pytest.raises(ragcore.ProviderError, match="tool_use"):
+            await read(model)
+
+
+async def test_an_error_in_the_stream_is_of_the_tree() -> None:
+    """After the first piece it interrupts; the text so far and the reason are there."""
+    failure = Failure(529, "Overloaded", in_stream=True)
+    async with AnthropicService(failure).running() as service, asked(service) as model:
+        with pytest.raises(ragcore.InterruptedStreamError, match="Overloaded") as caught:
+            await read(model)
+
+    assert caught.value.text == "Goethe"
+    assert isinstance(caught.value.__cause__, ragcore.UnavailableError)
+
+
+async def test_an_error_before_the_first_piece_is_tried_again() -> None:
+    """It says overloaded with status 200."""
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    async with Events(encoded(error)).running() as service, asked(service) as model:
+        with pytest.raises(ragcore.UnavailableError) as caught:
+            await read(model)
+
+    assert len(service.requests) == caught.value.attempts == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("rate_limit_error", ragcore.RateLimitError),
+        ("api_error", ragcore.UnavailableError),
+        ("timeout_error", ragcore.RequestTimeoutError),
+        ("billing_error", ragcore.QuotaExceededError),
+        ("authentication_error", ragcore.AuthenticationError),
+        ("invalid_request_error", ragcore.InvalidRequestError),
+        ("novelty_error", ragcore.UnavailableError),
+    ],
+)
+async def test_what_an_error_in_a_stream_is_called(kind: str, error: type[Exception]) -> None:
+    """By its type: the status was 200."""
+    told = {"type": "error", "error": {"type": kind, "message": "no"}}
+    async with Events(encoded(told)).running() as service, asked(service) as model:
+        with pytest.raises(error):
+            await read(model)
+
+
+async def test_a_refused_stream_is_tried_again() -> None:
+    """Before its first piece nothing is lost."""
+    async with (
+        AnthropicService(Failure(529), Answer()).running() as service,
+        asked(service) as model,
+    ):
+        chunks = await read(model)
+
+    assert "".join(chunk.text for chunk in chunks) == "Goethe"
+
+
+async def test_a_stalled_stream_ends_with_the_deadline() -> None:
+    """And its connection is released."""
+    async with AnthropicService(Broken("stall")).running() as service, asked(service) as model:
+        with pytest.raises(ragcore.RequestTimeoutError):
+            await read(model, timeout=0.3)
+        while not service.left:
+            await asyncio.sleep(0.005)
+
+    assert service.left == 1
+
+
+async def test_leaving_a_stream_releases_the_connection() -> None:
+    """At once, in the middle of the answer."""
+    async with AnthropicService(Broken("stall")).running() as service, asked(service) as model:
+        async with model.stream("Who?") as chunks:
+            await anext(chunks)
+        while not service.left:
+            await asyncio.sleep(0.005)
+
+    assert service.left == 1
+
+
+async def test_a_stream_read_to_its_end_leaves_its_connection_to_the_next() -> None:
+    """One connection for all."""
+    async with AnthropicService(Answer()).running() as service, asked(service) as model:
+        for _ in range(3):
+            await read(model)
+
+    assert service.connections == 1
+
+
+async def test_a_real_server_streams(llama_server: str) -> None:
+    """llama.cpp's Messages API, with a real model, piece by piece."""
+    async with (
+        ragcore.completion(
+            "anthropic:smollm2", api_key="none", base_url=llama_server, timeout=120
+        ) as model,
+        model.stream(
+            "What is the capital of France?",
+            max_output_tokens=24,
+            temperature=0.0,
+        ) as chunks,
+    ):
+        pieces = [chunk.text async for chunk in chunks]
+
+    assert len([piece for piece in pieces if piece]) > 2
+    assert chunks.completion.usage is not None
