@@ -1,0 +1,216 @@
+"""Opens and closes boto3's clients."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.tokens import FrozenAuthToken
+
+from lightrag_bedrock._errors import translated
+from lightrag_bedrock._sockets import make_breakable
+from lightrag_bedrock._threads import Threads
+from lightrag_bedrock.options import BedrockOptions
+from ragcore import OptionsError, Secret, redacted
+
+# Seconds. The deadline of a call and of an attempt are the host's, and free the socket by
+# themselves; these are for calls that have neither.
+_CONNECT_TIMEOUT = 10
+_READ_TIMEOUT = 600
+
+_LOGGERS = ("botocore", "boto3", "urllib3")
+_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_BEARER = "AWS_BEARER_TOKEN_BEDROCK"
+
+
+@attrs.frozen
+class Bedrock:
+    """
+    An account's Bedrock.
+
+    Attributes:
+        runtime: boto3's client of ``bedrock-runtime``; blocks.
+        threads: Where it may block.
+        open_control: Makes boto3's client of ``bedrock``, which lists models; blocks.
+    """
+
+    runtime: Any
+    threads: Threads
+    open_control: Callable[[], Any] = attrs.field(repr=False)
+
+
+@asynccontextmanager
+async def connect(connection: BedrockOptions) -> AsyncIterator[Bedrock]:
+    """Open boto3's client of *connection*; its requests run in threads of its own."""
+    _check(connection)
+    threads = Threads(connection.max_connections)
+    try:
+        with translated():
+            # Finding credentials reads files, and may ask a metadata service.
+            opened = await threads.run(lambda: _Account.open(connection))
+            runtime = await threads.run(
+                lambda: opened.client("bedrock-runtime", connection.endpoint_url)
+            )
+        with redacted(_LOGGERS, *opened.secrets):
+            try:
+                yield Bedrock(runtime, threads, lambda: opened.client("bedrock", opened.control))
+            finally:
+                threads.close()
+                runtime.close()
+    finally:
+        threads.close()
+
+
+@attrs.frozen
+class _Account:
+    """Who asks, and where."""
+
+    session: Any = attrs.field(repr=False)
+    connection: BedrockOptions
+    secrets: tuple[Secret, ...]
+
+    @classmethod
+    def open(cls, connection: BedrockOptions) -> _Account:
+        session = connection.session or _session(connection)
+        return cls(session, connection, tuple(_secrets(session, connection)))
+
+    @property
+    def control(self) -> str | None:
+        """Where models are listed: beside the runtime, if that is not Amazon's own address."""
+        url = self.connection.endpoint_url
+        host = urlsplit(url).hostname or "" if url else ""
+        return None if host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws")) else url
+
+    def client(self, service: str, endpoint_url: str | None) -> Any:
+        keys = self.connection
+        client = self.session.client(
+            service,
+            region_name=_region(self.connection),
+            endpoint_url=endpoint_url,
+            aws_access_key_id=_value(keys.access_key_id),
+            aws_secret_access_key=_value(keys.secret_access_key),
+            aws_session_token=_value(keys.session_token),
+            config=_config(self.connection),
+        )
+        make_breakable(client)
+        return client
+
+
+def _session(connection: BedrockOptions) -> Any:
+    session = botocore.session.Session(profile=connection.profile)
+    if _uses_bearer(connection):
+        session.register_component("token_provider", _OneToken(connection.bearer_token))
+        session.register_component("credential_provider", _NoCredentials())
+    return boto3.Session(botocore_session=session)
+
+
+class _OneToken:
+    """What botocore asks for a bearer token, which it else reads from the environment alone."""
+
+    def __init__(self, token: Secret | None) -> None:
+        self._token = token
+
+    def load_token(self, **_: Any) -> FrozenAuthToken | None:
+        return FrozenAuthToken(self._token.get()) if self._token else None
+
+
+class _NoCredentials:
+    """What botocore asks for credentials, which beside a token it would look for in vain."""
+
+    def load_credentials(self) -> None:
+        return None
+
+
+def _config(connection: BedrockOptions) -> Config:
+    settings: dict[str, Any] = {}
+    # What is given outright beats a bearer token of the environment, which botocore would prefer.
+    if connection.access_key_id:
+        settings["signature_version"] = "v4"
+    elif _uses_bearer(connection):
+        settings["signature_version"] = "bearer"
+    return Config(
+        connect_timeout=_CONNECT_TIMEOUT,
+        read_timeout=_READ_TIMEOUT,
+        max_pool_connections=connection.max_connections,
+        # botocore's own default is five attempts.
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        **settings,
+    )
+
+
+def _uses_bearer(connection: BedrockOptions) -> bool:
+    """Say whether a token signs; what a session of the user's does is for botocore to say."""
+    others = (connection.access_key_id, connection.session)
+    return connection.bearer_token is not None and others == (None, None)
+
+
+def _region(connection: BedrockOptions) -> str | None:
+    """Return the region to name; a session's own beats the environment's."""
+    if connection.session and connection.session.region_name and _is_ambient(connection.region):
+        return None
+    return connection.region
+
+
+def _is_ambient(region: str | None) -> bool:
+    return region is None or region in (os.environ.get(name) for name in _REGIONS)
+
+
+def _value(secret: Secret | None) -> str | None:
+    return None if secret is None else secret.get()
+
+
+def _secrets(session: Any, connection: BedrockOptions) -> Iterable[Secret]:
+    given = (connection.bearer_token, connection.secret_access_key, connection.session_token)
+    yield from (secret for secret in given if secret is not None)
+    if _uses_bearer(connection) or connection.access_key_id:
+        return
+    found = session.get_credentials()
+    # Others change while the client is open; to read them may take a request.
+    if type(found) is Credentials:
+        yield from (Secret(value) for value in (found.secret_key, found.token) if value)
+
+
+def _check(connection: BedrockOptions) -> None:
+    """
+    Refuse what can't be meant.
+
+    Raises:
+        OptionsError: With every problem.
+    """
+    problems = []
+    pair = {
+        name: getattr(connection, name) is not None
+        for name in ("access_key_id", "secret_access_key")
+    }
+    missing = [name for name, given in pair.items() if not given]
+    if len(missing) == 1:
+        problems.append(f"{missing[0]}: missing: it goes with its other half @ aws.{missing[0]}")
+    if connection.session_token and len(missing) == len(pair):
+        problems.append("session_token: goes with access_key_id and secret_access_key @ aws")
+    if all(pair.values()) and _is_given(connection.bearer_token):
+        problems.append("bearer_token: access_key_id is given too; leave one out @ aws")
+    if connection.session is not None:
+        problems += _beside_session(connection)
+    if _uses_bearer(connection) and (connection.endpoint_url or "").startswith("http:"):
+        problems.append("endpoint_url: a bearer token is sent over https only @ aws.endpoint_url")
+    if problems:
+        raise OptionsError("\n".join(problems), problems=problems)
+
+
+def _beside_session(connection: BedrockOptions) -> list[str]:
+    given = [name for name in ("access_key_id",) if getattr(connection, name) is not None]
+    given += ["bearer_token"] if _is_given(connection.bearer_token) else []
+    return [f"{name}: the session has its own; leave one out @ aws.{name}" for name in given]
+
+
+def _is_given(bearer_token: Secret | None) -> bool:
+    """Say whether a bearer token was given outright, not found in the environment."""
+    return bearer_token is not None and bearer_token.get() != os.environ.get(_BEARER)

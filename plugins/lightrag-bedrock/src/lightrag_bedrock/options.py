@@ -1,0 +1,126 @@
+"""What a user sets: which account, how a model answers, how it embeds."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ragcore import BindingOptions, Secret, option
+
+Family = Literal["titan-v1", "titan-v2", "titan-image", "cohere-v3", "cohere-v4"]
+
+
+class BedrockOptions(BindingOptions, binding="aws"):
+    """
+    Which account, and where.
+
+    Credentials that are not given here are found as boto3 finds them: environment, profile, SSO,
+    web identity, container, instance.
+    """
+
+    region: str | None = option(
+        "AWS region, such as us-east-1; unset: the profile's.",
+        default=None,
+        env=("AWS_REGION", "AWS_DEFAULT_REGION"),
+    )
+    profile: str | None = option(
+        "Profile of the shared configuration files.", default=None, env="AWS_PROFILE"
+    )
+    endpoint_url: str | None = option(
+        "Address of the service, if it is not the region's own.",
+        default=None,
+        env="AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+    )
+    bearer_token: Secret | None = option(
+        "Amazon Bedrock API key, used instead of AWS credentials.",
+        default=None,
+        env="AWS_BEARER_TOKEN_BEDROCK",
+        secret=True,
+    )
+    max_connections: int = option(
+        "Most requests under way at once; each takes a thread while it lasts.",
+        default=64,
+        minimum=1,
+    )
+    session: Any = option("A boto3.Session of yours, for its credentials.", default=None, env=None)
+    access_key_id: Secret | None = option(
+        "AWS access key; goes with secret_access_key.", default=None, env=None, secret=True
+    )
+    secret_access_key: Secret | None = option(
+        "Secret of the AWS access key.", default=None, env=None, secret=True
+    )
+    session_token: Secret | None = option(
+        "Session token of temporary AWS credentials.", default=None, env=None, secret=True
+    )
+
+
+class BedrockLLMOptions(BindingOptions, binding="bedrock_llm"):
+    """How a model answers; what is unset is the model's own default."""
+
+    temperature: float | None = option("Randomness, 0 to 1.", default=None, scope="call")
+    max_tokens: int | None = option(
+        "Longest answer in tokens.",
+        default=None,
+        scope="call",
+        minimum=1,
+        same_as="max_output_tokens",
+    )
+    top_p: float | None = option(
+        "Sample among the likeliest tokens that add up to this probability, 0 to 1.",
+        default=None,
+        scope="call",
+    )
+    stop_sequences: list[str] | None = option(
+        "Texts that end the answer; they are not part of it.", default=None, scope="call"
+    )
+    extra_fields: dict[str, Any] | None = option(
+        "Parameters of the model that Converse has no name for, such as thinking or top_k "
+        "(additionalModelRequestFields).",
+        default=None,
+        scope="call",
+    )
+    effort: str | None = option(
+        "How much the model takes pains, such as low, medium or high, for models that can choose.",
+        default=None,
+        scope="call",
+    )
+    guardrail_id: str | None = option(
+        "Identifier or ARN of a guardrail; goes with guardrail_version.", default=None, scope="call"
+    )
+    guardrail_version: str | None = option(
+        "Version of the guardrail: a number, or DRAFT.", default=None, scope="call"
+    )
+    guardrail_trace: Literal["enabled", "disabled", "enabled_full"] | None = option(
+        "Whether the guardrail's findings are traced.", default=None, scope="call"
+    )
+    latency: Literal["standard", "optimized"] | None = option(
+        "Which latency the model is served with.", default=None, scope="call"
+    )
+    service_tier: Literal["priority", "default", "flex", "reserved"] | None = option(
+        "Which tier the request is served in.", default=None, scope="call"
+    )
+    request_metadata: dict[str, str] | None = option(
+        "Names and values by which invocation logs can be filtered.", default=None, scope="call"
+    )
+    prompt_variables: dict[str, str] | None = option(
+        "Variables of a managed prompt, where the model is a prompt's ARN.",
+        default=None,
+        scope="call",
+    )
+
+
+class BedrockEmbeddingOptions(BindingOptions, binding="bedrock_embedding"):
+    """How a model embeds; what is unset is the model's own default."""
+
+    family: Family | None = option(
+        "Whose wire format the model speaks, where its name does not say, as in the ARN of an "
+        "application inference profile.",
+        default=None,
+    )
+    normalize: bool | None = option(
+        "Scale vectors to length 1 (Titan v2 only).", default=None, scope="call"
+    )
+    extra_fields: dict[str, Any] | None = option(
+        "Further fields of the request's body, as the model documents them.",
+        default=None,
+        scope="call",
+    )
