@@ -33,7 +33,7 @@ _ABOUT = ("/api/tags", "/api/show", "/api/version")
 
 class OllamaService(Service):
     """
-    Answers by ``/api/chat`` and ``/api/embed`` as the replies say, and by itself to what is about it.
+    Answers ``/api/chat`` and ``/api/embed`` by the replies, and what is about itself on its own.
 
     Attributes:
         models: Names that it has.

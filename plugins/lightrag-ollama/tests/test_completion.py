@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
@@ -41,9 +42,11 @@ async def read(service: OllamaService, **options: Any) -> tuple[list[Chunk], rag
 
 async def test_an_answer_comes_with_its_usage_and_model() -> None:
     """Text, finish reason, Ollama's counters and the name that it says."""
-    async with OllamaService(Answer("Johann Wolfgang")).running() as service:
-        async with completion(service) as model:
-            answer = await model.complete("Who wrote Faust?", system="Be short.")
+    async with (
+        OllamaService(Answer("Johann Wolfgang")).running() as service,
+        completion(service) as model,
+    ):
+        answer = await model.complete("Who wrote Faust?", system="Be short.")
 
     assert (answer.text, answer.finish_reason) == ("Johann Wolfgang", "stop")
     assert answer.usage == Usage(7, 2)
@@ -68,9 +71,8 @@ async def test_a_stream_comes_in_pieces_and_ends_with_its_usage() -> None:
 
 async def test_what_is_not_set_is_not_sent() -> None:
     """A bare call has model, messages and nothing that would change the answer."""
-    async with OllamaService(Answer()).running() as service:
-        async with completion(service) as model:
-            await model.complete("Who?")
+    async with OllamaService(Answer()).running() as service, completion(service) as model:
+        await model.complete("Who?")
 
     sent = service.requests[0].json
     assert {name: value for name, value in sent.items() if value != []} == {
@@ -102,9 +104,8 @@ async def test_reasoning_is_apart_from_the_text(reply: Answer) -> None:
 async def test_tags_after_separate_thoughts_are_text() -> None:
     """Where Ollama parts thoughts from the text, the text is left as it is."""
     reply = Answer("<think> is a tag.", reasoning="About tags.")
-    async with OllamaService(reply).running() as service:
-        async with completion(service) as model:
-            answer = await model.complete("What is <think>?")
+    async with OllamaService(reply).running() as service, completion(service) as model:
+        answer = await model.complete("What is <think>?")
 
     assert (answer.text, answer.reasoning) == ("<think> is a tag.", "About tags.")
 
@@ -153,9 +154,11 @@ async def test_a_broken_stream_is_no_short_answer(how: Any) -> None:
 @pytest.mark.parametrize("how", ["reset", "end", "unfinished"])
 async def test_a_broken_answer_is_asked_for_again(how: Any) -> None:
     """Nobody has seen anything of it yet."""
-    async with OllamaService(Broken(how), Answer("Goethe")).running() as service:
-        async with completion(service) as model:
-            answer = await model.complete("Who?")
+    async with (
+        OllamaService(Broken(how), Answer("Goethe")).running() as service,
+        completion(service) as model,
+    ):
+        answer = await model.complete("Who?")
 
     assert answer.text == "Goethe"
     assert answer.timings.attempts == 2
@@ -163,10 +166,12 @@ async def test_a_broken_answer_is_asked_for_again(how: Any) -> None:
 
 async def test_an_answer_that_never_ends_properly_is_an_error() -> None:
     """The last attempt's error comes out."""
-    async with OllamaService(Broken("unfinished")).running() as service:
-        async with completion(service) as model:
-            with pytest.raises(UnavailableError, match="done"):
-                await model.complete("Who?")
+    async with (
+        OllamaService(Broken("unfinished")).running() as service,
+        completion(service) as model,
+    ):
+        with pytest.raises(UnavailableError, match="done"):
+            await model.complete("Who?")
 
     assert len(service.requests) == 3
 
@@ -181,12 +186,14 @@ async def test_a_stalled_stream_ends_with_the_limit_of_an_attempt() -> None:
 
 async def test_a_stalled_answer_meets_the_deadline() -> None:
     """And its connection is closed."""
-    async with OllamaService(Broken("stall")).running() as service:
-        async with completion(service) as model:
-            with pytest.raises(RequestTimeoutError):
-                await model.complete("Who?", timeout=0.3)
-            while not service.left:
-                await ragcore_sleep()
+    async with (
+        OllamaService(Broken("stall")).running() as service,
+        completion(service) as model,
+    ):
+        with pytest.raises(RequestTimeoutError):
+            await model.complete("Who?", timeout=0.3)
+        while not service.left:
+            await asyncio.sleep(0.01)
 
     assert service.left == 1
 
@@ -197,16 +204,10 @@ async def test_leaving_a_stream_releases_its_connection() -> None:
         async with model.stream("Who?") as chunks:
             first = await anext(aiter(chunks))
         while not service.left:
-            await ragcore_sleep()
+            await asyncio.sleep(0.01)
 
         assert first.text == "Goe"
         assert service.left == 1
-
-
-async def ragcore_sleep() -> None:
-    import asyncio
-
-    await asyncio.sleep(0.01)
 
 
 async def test_an_error_in_a_stream_is_an_error() -> None:
@@ -221,19 +222,20 @@ async def test_an_error_in_a_stream_is_an_error() -> None:
 
 async def test_an_unknown_reason_for_the_end_is_an_error() -> None:
     """It is not taken for an answer that is whole."""
-    async with OllamaService(Answer(finish="mystery")).running() as service:  # type: ignore[arg-type]  # on purpose
-        async with completion(service) as model:
-            with pytest.raises(ProviderError, match="mystery"):
-                await model.complete("Who?")
+    async with (
+        OllamaService(Answer(finish="mystery")).running() as service,  # type: ignore[arg-type]  # on purpose
+        completion(service) as model,
+    ):
+        with pytest.raises(ProviderError, match="mystery"):
+            await model.complete("Who?")
 
 
 @pytest.mark.parametrize("kind", PICTURES)
 async def test_images_are_sent_as_base64(kind: str) -> None:
     """Of the bytes, whatever the format."""
     data = PICTURES[kind]
-    async with OllamaService(Answer()).running() as service:
-        async with completion(service) as model:
-            await model.complete(ragcore.user("What is it?", images=[Image.from_bytes(data)]))
+    async with OllamaService(Answer()).running() as service, completion(service) as model:
+        await model.complete(ragcore.user("What is it?", images=[Image.from_bytes(data)]))
 
     [message] = service.requests[0].json["messages"]
     assert message["images"] == [base64.b64encode(data).decode()]
@@ -252,10 +254,12 @@ async def test_an_image_by_url_is_refused() -> None:
 async def test_json_is_asked_for_natively() -> None:
     """An object and a schema, by format."""
     schema = {"type": "object", "properties": {"name": {"type": "string"}}}
-    async with OllamaService(Answer('{"name": "Goethe"}')).running() as service:
-        async with completion(service) as model:
-            first = await model.complete("Who?", response_format=JSONObject())
-            second = await model.complete("Who?", response_format=schema)
+    async with (
+        OllamaService(Answer('{"name": "Goethe"}')).running() as service,
+        completion(service) as model,
+    ):
+        first = await model.complete("Who?", response_format=JSONObject())
+        second = await model.complete("Who?", response_format=schema)
 
     assert [request.json["format"] for request in service.requests] == ["json", schema]
     assert (first.structured, second.structured) == ("native", "native")
@@ -278,11 +282,14 @@ async def test_the_cloud_does_not_follow_a_format(name: str) -> None:
 
 async def test_one_connection_serves_all_calls() -> None:
     """Of two models, one after the other."""
-    async with OllamaService(Answer()).running() as service:
-        async with completion(service) as one, completion(service, "qwen3") as other:
-            await one.complete("Who?")
-            await other.complete("Who?")
-            await one.complete("Who?")
+    async with (
+        OllamaService(Answer()).running() as service,
+        completion(service) as one,
+        completion(service, "qwen3") as other,
+    ):
+        await one.complete("Who?")
+        await other.complete("Who?")
+        await one.complete("Who?")
 
     assert len(service.requests) == 3
     assert service.connections == 1

@@ -20,7 +20,7 @@ from lightrag_ollama._host import address_of, is_cloud, is_cloud_model, is_loopb
         ("https://example.com", "https://example.com:443"),
         ("HTTPS://Example.com:8443/a/b/", "https://example.com:8443/a/b"),
         ("1.2.3.4", "http://1.2.3.4:11434"),
-        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),  # noqa: S104
         ("http://0.0.0.0:80", "http://127.0.0.1:80"),
         ("0.0.0.0:11435", "http://127.0.0.1:11435"),
         ("::1", "http://[::1]:11434"),

@@ -64,9 +64,11 @@ def on_the_wire(name: str, value: Any, sent: dict[str, Any]) -> Any:
 async def test_an_option_is_in_the_request(name: str, value: Any, scope: str) -> None:
     """Set when the model is opened, or for one call."""
     opened, called = ({name: value}, {}) if scope == "model" else ({}, {name: value})
-    async with OllamaService(Answer()).running() as service:
-        async with completion(service, **opened) as model:
-            await model.complete("Who?", **called)
+    async with (
+        OllamaService(Answer()).running() as service,
+        completion(service, **opened) as model,
+    ):
+        await model.complete("Who?", **called)
 
     assert on_the_wire(name, value, service.requests[0].json) == value
 
@@ -74,9 +76,11 @@ async def test_an_option_is_in_the_request(name: str, value: Any, scope: str) ->
 @pytest.mark.parametrize(("name", "value"), [*ENTRIES.items(), *BESIDE.items()])
 async def test_an_option_is_in_a_request_for_vectors(name: str, value: Any) -> None:
     """The same ones as for answers."""
-    async with OllamaService(Vectors([[1.0, 2.0]])).running() as service:
-        async with embedding(service, **{name: value}) as model:
-            await model.embed(["a"])
+    async with (
+        OllamaService(Vectors([[1.0, 2.0]])).running() as service,
+        embedding(service, **{name: value}) as model,
+    ):
+        await model.embed(["a"])
 
     assert on_the_wire(name, value, service.requests[0].json) == value
 
@@ -87,9 +91,8 @@ async def test_thinking_is_read_from_the_environment(
 ) -> None:
     """As a yes, a no or a level."""
     monkeypatch.setenv("OLLAMA_LLM_THINK", text)
-    async with OllamaService(Answer()).running() as service:
-        async with completion(service) as model:
-            await model.complete("Who?")
+    async with OllamaService(Answer()).running() as service, completion(service) as model:
+        await model.complete("Who?")
 
     assert service.requests[0].json["think"] is value or service.requests[0].json["think"] == value
 
@@ -100,9 +103,8 @@ async def test_keep_alive_is_seconds_or_a_duration(
 ) -> None:
     """A number stays one: Ollama reads no text without a unit."""
     monkeypatch.setenv("OLLAMA_LLM_KEEP_ALIVE", text)
-    async with OllamaService(Answer()).running() as service:
-        async with completion(service) as model:
-            await model.complete("Who?")
+    async with OllamaService(Answer()).running() as service, completion(service) as model:
+        await model.complete("Who?")
 
     assert service.requests[0].json["keep_alive"] == value
 

@@ -12,7 +12,6 @@ from lightrag_ollama._host import (
     CLOUD,
     LOCAL,
     address_of,
-    is_cloud,
     is_cloud_model,
     is_loopback,
     name_of,
@@ -41,7 +40,7 @@ class Servers:
 
     def address(self, model_name: str) -> str:
         """Return the URL of the server that is asked for a model."""
-        if self._connection.host is not None:
+        if self._connection.host:
             return address_of(self._connection.host)
         return CLOUD if is_cloud_model(model_name) else LOCAL
 
@@ -61,8 +60,8 @@ class Servers:
         return self._clients[address, silence]
 
     def _key(self, address: str) -> Secret | None:
-        named = self._connection.host is not None
-        return self._connection.api_key if named or is_cloud(address) else None
+        is_meant = self._connection.host or address == CLOUD
+        return self._connection.api_key if is_meant else None
 
 
 @asynccontextmanager
