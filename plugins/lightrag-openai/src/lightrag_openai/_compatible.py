@@ -1,0 +1,174 @@
+"""A provider out of one row of data."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, NamedTuple, ParamSpec, TypeVar
+
+import attrs
+
+from lightrag_openai._endpoint import Endpoint
+from lightrag_openai.options import ChatOptions, VectorOptions
+from ragcore import (
+    BindingOptions,
+    CompletionProvider,
+    EmbeddingProvider,
+    Retry,
+    Secret,
+    hookimpl,
+    option,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Most of these services say in Retry-After when to come back; the waits, 0.5 s to 4 s at most, are
+# for failures that don't: an overload or a broken connection is over in seconds, or it isn't.
+RETRY = Retry(attempts=5, wait_initial=0.5, wait_max=20.0)
+
+
+class CompatibleOptions(BindingOptions):
+    """Where an OpenAI-compatible endpoint is, and who asks; a subclass is made for each row."""
+
+    row: ClassVar[Endpoint]
+
+    base_url: str | None
+    api_key: Secret | None
+    default_headers: dict[str, str] | None = option(
+        "HTTP headers sent with each request, as JSON.", default=None
+    )
+    max_connections: int | None = option(
+        "Most connections open at once; unset: the SDK's limit, 1000.", default=None, minimum=1
+    )
+    http_client: Any = option(
+        "An httpx2.AsyncClient of your own, with its proxies and limits; you close it.",
+        default=None,
+        env=None,
+    )
+
+
+class Compatible(NamedTuple):
+    """
+    The records of an OpenAI-compatible provider.
+
+    An entry point can name it as it is, since it has the hooks; or a plugin's own hooks return
+    its records.
+    """
+
+    completion: CompletionProvider | None
+    embedding: EmbeddingProvider | None
+
+    @hookimpl
+    def ragcore_completion_providers(self) -> Iterator[CompletionProvider]:
+        """Offer its chat models, if it has any."""
+        if self.completion is not None:
+            yield self.completion
+
+    @hookimpl
+    def ragcore_embedding_providers(self) -> Iterator[EmbeddingProvider]:
+        """Offer its embedding models, if it has any."""
+        if self.embedding is not None:
+            yield self.embedding
+
+
+@functools.cache
+def provider_of(row: Endpoint) -> Compatible:
+    """Make the records of *row*."""
+    connection = _connection_class(row)
+    return Compatible(
+        CompletionProvider(
+            name=row.name,
+            connection=connection,
+            options=_chat_class(row),
+            connect="lightrag_openai._connect:connect_compatible",
+            backend="lightrag_openai._completion:open_completion",
+            capabilities=row.completion_capabilities,
+            retry=RETRY,
+            list_models="lightrag_openai._connect:list_models",
+        )
+        if row.completes
+        else None,
+        EmbeddingProvider(
+            name=row.name,
+            connection=connection,
+            options=_vector_class(row),
+            connect="lightrag_openai._connect:connect_compatible",
+            backend="lightrag_openai._embedding:OpenAIEmbedding",
+            capabilities=row.embedding_capabilities,
+            retry=RETRY,
+            list_models="lightrag_openai._connect:list_models",
+            describe="lightrag_openai._describe:describe",
+        )
+        if row.embeds
+        else None,
+    )
+
+
+def _of_rows(build: Callable[P, Endpoint]) -> Callable[P, Compatible]:
+    """Take the arguments of a row, and make its provider."""
+
+    @functools.wraps(build, assigned=(), updated=())
+    def compatible(*args: P.args, **fields: P.kwargs) -> Compatible:
+        """
+        Make a provider for an endpoint that speaks OpenAI's API.
+
+        All that a third-party plugin needs::
+
+            # ragcore_acme.py; its entry point is acme = "ragcore_acme:acme"
+            from lightrag_openai import compatible
+
+            acme = compatible("acme", base_url="https://api.acme.ai/v1", api_key_env="ACME_API_KEY")
+
+        Args:
+            args: Its name, which stands before the colon in a reference.
+            fields: Those of :class:`Endpoint`.
+
+        Returns:
+            Its records, ``completion`` and ``embedding``; it has the hooks, too.
+        """
+        return provider_of(build(*args, **fields))
+
+    return compatible
+
+
+compatible = _of_rows(Endpoint)
+
+
+def _connection_class(row: Endpoint) -> type[CompatibleOptions]:
+    class Options(CompatibleOptions, binding=row.binding):
+        base_url: str | None = option(
+            f"Where the service is; unset: {row.base_url}."
+            if row.base_url
+            else "Where the service is.",
+            default=None if row.base_url else attrs.NOTHING,
+        )
+        api_key: Secret | None = option(
+            "Key of the account.",
+            env=row.api_key_env or f"{row.binding}_API_KEY".upper(),
+            secret=True,
+            default=attrs.NOTHING if row.needs_key else None,
+        )
+
+    Options.row = row
+    return _named(Options, row, "Options", f"An account of {row.name}.")
+
+
+def _chat_class(row: Endpoint) -> type[ChatOptions]:
+    class Options(ChatOptions, binding=f"{row.binding}_llm"):
+        pass
+
+    return _named(Options, row, "LLMOptions", f"How a model of {row.name} answers.")
+
+
+def _vector_class(row: Endpoint) -> type[VectorOptions]:
+    class Options(VectorOptions, binding=f"{row.binding}_embedding"):
+        pass
+
+    return _named(Options, row, "EmbeddingOptions", f"How a model of {row.name} embeds.")
+
+
+def _named(made: type[T], row: Endpoint, suffix: str, doc: str) -> type[T]:
+    made.__name__ = made.__qualname__ = f"{row.binding.title().replace('_', '')}{suffix}"
+    made.__doc__ = doc
+    return made

@@ -1,0 +1,199 @@
+"""
+Embeddings.
+
+Wire format: https://platform.openai.com/docs/api-reference/embeddings
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from lightrag_openai._connect import Client
+from lightrag_openai._errors import reported, translated
+from lightrag_openai.options import VectorOptions
+from ragcore import (
+    ContextLengthError,
+    EmbeddingRequest,
+    Embeddings,
+    ProviderError,
+    UnsupportedError,
+    Usage,
+)
+
+Vector = npt.NDArray[np.float32]
+
+
+class OpenAIEmbedding:
+    """Asks for embeddings."""
+
+    def __init__(self, client: Client, model_name: str, options: VectorOptions) -> None:
+        self._client = client
+        self._model_name = model_name
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """
+        Embed the texts of *request*.
+
+        The service cuts nothing by itself. With ``truncate="end"``, texts that it finds too long
+        are cut here until it takes them.
+        """
+        texts = [self._prefix(request) + text for text in request.texts]
+        if request.truncate == "end":
+            return await self._cut_where_too_long(texts, request)
+        try:
+            return await self._ask(texts, request)
+        except ContextLengthError as exc:
+            exc.positions = exc.positions or _too_long(texts, exc)
+            raise
+
+    async def _cut_where_too_long(self, texts: list[str], request: EmbeddingRequest) -> Embeddings:
+        """Halve a request that is refused until what is too long stands alone, and cut that."""
+        try:
+            return await self._ask(texts, request)
+        except ContextLengthError as exc:
+            if len(texts) == 1:
+                return await self._cut(texts[0], request, exc)
+        middle = len(texts) // 2
+        first = await self._cut_where_too_long(texts[:middle], request)
+        second = await self._cut_where_too_long(texts[middle:], request)
+        return _joined(first, second, middle)
+
+    async def _cut(
+        self, text: str, request: EmbeddingRequest, error: ContextLengthError
+    ) -> Embeddings:
+        for _ in range(_CUTS):
+            text = text[: int(len(text) * _share_to_keep(str(error)))]
+            if not text:
+                break
+            try:
+                found = await self._ask([text], request)
+            except ContextLengthError as exc:
+                error = exc
+            else:
+                return attrs.evolve(found, truncated=(0,))
+        raise error
+
+    async def _ask(self, texts: Sequence[str], request: EmbeddingRequest) -> Embeddings:
+        with translated(self._client.secrets):
+            answer = await self._client.sdk.post(
+                "/embeddings",
+                cast_to=object,
+                body=self._body(texts, request),
+                options={"headers": self._client.headers},
+            )
+        return _embeddings(answer, len(texts))
+
+    def _body(self, texts: Sequence[str], request: EmbeddingRequest) -> dict[str, Any]:
+        row, options = self._client.row, request.options
+        body = {
+            "model": self._client.name_of(row.model_for(self._model_name, request.input_type)),
+            "input": list(texts),
+            "encoding_format": options.encoding_format or row.encoding_format,
+            "dimensions": request.dimensions,
+            "user": options.user,
+            "input_type": (options.input_types or row.input_types).get(request.input_type),
+        }
+        for name in row.refuses:
+            if getattr(options, name, None) is not None:
+                raise UnsupportedError(f"{row.name}: {name}: it takes no such option.")
+        said = {name: value for name, value in body.items() if value is not None}
+        return said | (options.extra_body or {})
+
+    def _prefix(self, request: EmbeddingRequest) -> str:
+        options = request.options
+        prefix = options.query_prefix if request.input_type == "query" else options.document_prefix
+        return prefix or ""
+
+
+_CUTS = 6
+# Text is denser in some places than in others: a little less than the share that it comes to.
+_MARGIN = 0.95
+_LIMIT_AND_SIZE = (
+    re.compile(r"maximum context length (?:is|of) (\d+) tokens.*?(?:requested|has|have|in) (\d+)"),
+    re.compile(r"less than (\d+) tokens\. Given: (\d+)"),
+)
+
+
+def _share_to_keep(message: str) -> float:
+    """Return how much of a text to keep: what the service says of limit and size, or half."""
+    for pattern in _LIMIT_AND_SIZE:
+        if match := pattern.search(message):
+            limit, size = int(match[1]), int(match[2])
+            if limit < size:
+                return _MARGIN * limit / size
+    return 0.5
+
+
+def _too_long(texts: Sequence[str], error: ContextLengthError) -> tuple[int, ...]:
+    """Return which texts the service means, where its message leaves no doubt."""
+    if match := re.search(r"input\[(\d+)\]", str(error)):
+        return (int(match[1]),)
+    limit = re.search(r"maximum context length (?:is|of) (\d+)", str(error))
+    # A text has no more tokens than bytes.
+    sizes = [len(text.encode()) for text in texts]
+    possible = [i for i, size in enumerate(sizes) if not limit or size > int(limit[1])]
+    return tuple(possible) if len(possible) == 1 else ()
+
+
+def _joined(first: Embeddings, second: Embeddings, start: int) -> Embeddings:
+    usage = first.usage + second.usage if first.usage and second.usage else None
+    return Embeddings(
+        np.concatenate([first.vectors, second.vectors]),
+        usage=usage,
+        truncated=(*first.truncated, *(start + position for position in second.truncated)),
+        model=first.model,
+    )
+
+
+def _embeddings(answer: Any, count: int) -> Embeddings:
+    if not isinstance(answer, Mapping):
+        raise ProviderError(f"what came back is no embeddings: {str(answer)[:200]!r}")
+    rows = answer.get("data")
+    if not isinstance(rows, list) or len(rows) != count:
+        if error := answer.get("error"):
+            raise reported(error)
+        found = len(rows) if isinstance(rows, list) else "no"
+        raise ProviderError(f"{found} vectors came back for {count} texts")
+    usage = answer.get("usage")
+    return Embeddings(
+        np.stack([_vector(row) for row in _in_order(rows)]),
+        usage=Usage(_input_tokens(usage)) if isinstance(usage, Mapping) else None,
+        model=answer.get("model"),
+    )
+
+
+def _input_tokens(usage: Mapping[str, Any]) -> int:
+    return usage.get("prompt_tokens") or usage.get("total_tokens") or 0
+
+
+def _in_order(rows: Iterable[Any]) -> list[Mapping[str, Any]]:
+    rows = list(rows)
+    if not all(isinstance(row, Mapping) for row in rows):
+        raise ProviderError("what came back is no list of vectors")
+    indices = [row.get("index") for row in rows]
+    if all(index is None for index in indices):
+        return rows
+    if sorted(map(str, indices)) != sorted(map(str, range(len(rows)))):
+        raise ProviderError(f"the vectors that came back are numbered {indices[:10]}")
+    return sorted(rows, key=lambda row: int(row["index"]))
+
+
+def _vector(row: Mapping[str, Any]) -> Vector:
+    value = row.get("embedding")
+    try:
+        if isinstance(value, str):
+            return np.frombuffer(base64.b64decode(value, validate=True), "<f4")
+        vector = np.asarray(value, np.float32)
+    except (binascii.Error, TypeError, ValueError) as exc:
+        raise ProviderError(f"a vector that came back can't be understood: {exc}") from exc
+    if vector.ndim != 1 or not vector.size:
+        raise ProviderError("a vector that came back is empty")
+    return vector
