@@ -18,6 +18,8 @@ _log = logging.getLogger("lightrag_hf")
 
 _SECONDS_BETWEEN_LINES = 5.0
 
+_NEVER = 10**9
+
 
 class Progress(tqdm):
     """What Hugging Face's libraries are given to show progress; takes the arguments of tqdm."""
@@ -60,7 +62,7 @@ def building() -> Iterator[None]:
     """
     from transformers.utils.logging import set_tqdm_hook
 
-    with one_at_a_time(), _no_garbage_collected():
+    with one_at_a_time(), _only_young_garbage_collected():
         previous = set_tqdm_hook(lambda _, args, kwargs: Progress(*args, **kwargs))
         try:
             yield
@@ -69,17 +71,16 @@ def building() -> Iterator[None]:
 
 
 @contextmanager
-def _no_garbage_collected() -> Iterator[None]:
+def _only_young_garbage_collected() -> Iterator[None]:
     """
-    Put off the search for garbage.
+    Put off the search for garbage among all objects there are.
 
-    Files are read into millions of objects; to look through them all, again and again as they
-    become more, stops every thread for 0.4 s and takes a third of the time of a conversion.
+    Files are read into millions of them; to look through them again and again as they become
+    more stops every thread for 0.4 s and takes a third of the time of a conversion.
     """
-    was_enabled = gc.isenabled()
-    gc.disable()
+    young, middle, old = gc.get_threshold()
+    gc.set_threshold(young, middle, _NEVER)
     try:
         yield
     finally:
-        if was_enabled:
-            gc.enable()
+        gc.set_threshold(young, middle, old)
