@@ -162,6 +162,7 @@ def _end(reply: Answer) -> dict[str, Any]:
         "total_duration": 1,
         "load_duration": 1,
         "prompt_eval_count": reply.input_tokens,
+        "prompt_eval_cached_count": reply.cached_input_tokens,
         "prompt_eval_duration": 1,
         "eval_count": reply.output_tokens,
         "eval_duration": 1,

@@ -69,6 +69,19 @@ async def test_a_stream_comes_in_pieces_and_ends_with_its_usage() -> None:
     assert answer.usage == Usage(7, 2)
 
 
+async def test_cached_tokens_are_counted() -> None:
+    """They are among those of the input."""
+    async with (
+        OllamaService(Answer(input_tokens=40, cached_input_tokens=32)).running() as service,
+        completion(service) as model,
+    ):
+        answer = await model.complete("Who?")
+        _, streamed = await read(service)
+
+    assert answer.usage == Usage(40, 2, cached_input_tokens=32)
+    assert streamed.usage == answer.usage
+
+
 async def test_what_is_not_set_is_not_sent() -> None:
     """A bare call has model, messages and nothing that would change the answer."""
     async with OllamaService(Answer()).running() as service, completion(service) as model:

@@ -60,17 +60,20 @@ async def test_the_server_that_nobody_named_gets_no_key(monkeypatch: pytest.Monk
     assert KEY not in str(service.requests[0].headers)
 
 
-@pytest.mark.parametrize("name", ["gpt-oss:120b-cloud", "glm-5:cloud"])
+@pytest.mark.parametrize(
+    ("name", "there"), [("gpt-oss:120b-cloud", "gpt-oss:120b"), ("glm-5:cloud", "glm-5")]
+)
 async def test_cloud_models_are_asked_in_the_cloud_with_the_key(
-    monkeypatch: pytest.MonkeyPatch, name: str
+    monkeypatch: pytest.MonkeyPatch, name: str, there: str
 ) -> None:
-    """Unless a host is named; models of this machine are not, by the same connection."""
+    """By the cloud's own names; unless a host is named, which passes them on."""
     monkeypatch.setenv("OLLAMA_API_KEY", KEY)
     async with (
         OllamaService(Answer()).running() as cloud,
         OllamaService(Answer()).running() as here,
     ):
         monkeypatch.setattr(lightrag_ollama._connect, "CLOUD", cloud.url)
+        monkeypatch.setattr(lightrag_ollama._connect, "is_cloud", lambda url: url == cloud.url)
         monkeypatch.setattr(lightrag_ollama._connect, "LOCAL", here.url)
         async with ragcore.completion(f"ollama:{name}") as model:
             await model.complete("Who?")
@@ -79,7 +82,7 @@ async def test_cloud_models_are_asked_in_the_cloud_with_the_key(
         async with ragcore.completion(f"ollama:{name}", host=here.url) as model:
             await model.complete("Who?")
 
-    assert [request.json["model"] for request in cloud.requests] == [name]
+    assert [request.json["model"] for request in cloud.requests] == [there]
     assert cloud.requests[0].headers["authorization"] == f"Bearer {KEY}"
     assert [request.json["model"] for request in here.requests] == ["llama3.2", name]
 

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import ollama
 
 from lightrag_ollama._connect import Servers
-from lightrag_ollama._host import is_cloud
 from lightrag_ollama._models import answering
 from lightrag_ollama.options import OllamaLLMOptions, entries
 from ragcore import (
@@ -72,9 +71,9 @@ class OllamaCompletion:
 
     async def _parts(self, request: CompletionRequest) -> AsyncGenerator[ollama.ChatResponse, None]:
         body = self._body(request)
-        limit = request.attempt_timeout
+        limit, name = request.attempt_timeout, self._servers.name(self._model_name)
         async with answering(self._servers, self._model_name, limit, streamed=True) as client:
-            parts: Any = await client.chat(self._model_name, stream=True, **body)
+            parts: Any = await client.chat(name, stream=True, **body)
             async with aclosing(parts):
                 async for part in parts:
                     yield part
@@ -97,7 +96,7 @@ class OllamaCompletion:
         wanted = request.response_format
         if wanted is None:
             return None
-        if is_cloud(self._servers.address(self._model_name)):
+        if self._servers.is_cloud(self._model_name):
             raise UnsupportedError(
                 f"response_format: Ollama's cloud does not follow it. Name the model as "
                 f"'{self._model_name}-cloud' and pass on_unsupported='prompt' to ask in words."
@@ -174,4 +173,5 @@ def _finish_reason(done_reason: str | None) -> FinishReason:
 def _usage(part: ollama.ChatResponse) -> Usage | None:
     if part.prompt_eval_count is None and part.eval_count is None:
         return None
-    return Usage(part.prompt_eval_count or 0, part.eval_count or 0)
+    cached: int | None = getattr(part, "prompt_eval_cached_count", None)
+    return Usage(part.prompt_eval_count or 0, part.eval_count or 0, cached or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import httpx
 import ollama
@@ -12,6 +13,8 @@ from lightrag_ollama._host import (
     CLOUD,
     LOCAL,
     address_of,
+    cloud_name,
+    is_cloud,
     is_cloud_model,
     is_loopback,
     name_of,
@@ -44,6 +47,14 @@ class Servers:
             return address_of(self._connection.host)
         return CLOUD if is_cloud_model(model_name) else LOCAL
 
+    def is_cloud(self, model_name: str) -> bool:
+        """Tell whether it is Ollama's cloud that is asked for a model."""
+        return is_cloud(self.address(model_name))
+
+    def name(self, model_name: str) -> str:
+        """Return what the server that is asked for a model calls it."""
+        return cloud_name(model_name) if self.is_cloud(model_name) else model_name
+
     def client(self, model_name: str, attempt_timeout: float | None = None) -> ollama.AsyncClient:
         """
         Return the client of the server that is asked for a model.
@@ -60,7 +71,7 @@ class Servers:
         return self._clients[address, silence]
 
     def _key(self, address: str) -> Secret | None:
-        is_meant = self._connection.host or address == CLOUD
+        is_meant = self._connection.host or is_cloud(address)
         return self._connection.api_key if is_meant else None
 
 
@@ -73,7 +84,7 @@ async def connect(connection: OllamaOptions) -> AsyncIterator[Servers]:
 
 
 def _client(address: str, silence: float, key: Secret | None) -> ollama.AsyncClient:
-    return ollama.AsyncClient(
+    return _Client(
         host=address,
         # Waiting for a free connection is no failure: the call's own deadline covers it.
         timeout=httpx.Timeout(silence, connect=_CONNECT_SECONDS, pool=None),
@@ -81,6 +92,25 @@ def _client(address: str, silence: float, key: Secret | None) -> ollama.AsyncCli
         # A proxy of the environment is for other machines; it would look for ours on its own.
         mounts={f"all://{name_of(address)}": None} if is_loopback(address) else None,
     )
+
+
+class ChatLine(ollama.ChatResponse):
+    """
+    A line of an answer, with the count that the SDK's own record leaves out.
+
+    Source:
+        https://docs.ollama.com/api/usage
+    """
+
+    prompt_eval_cached_count: int | None = None
+
+
+class _Client(ollama.AsyncClient):
+    """Makes a :class:`ChatLine` of each line; a SDK that works otherwise inside loses the count."""
+
+    async def _request(self, cls: Any, *args: Any, **kwargs: Any) -> Any:
+        line = ChatLine if cls is ollama.ChatResponse else cls
+        return await super()._request(line, *args, **kwargs)
 
 
 class _Key(httpx.Auth):

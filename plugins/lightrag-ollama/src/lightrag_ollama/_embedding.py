@@ -79,7 +79,7 @@ class OllamaEmbedding:
         limit = request.attempt_timeout
         async with answering(self._servers, self._model_name, limit) as client:
             found = await client.embed(
-                self._model_name,
+                self._servers.name(self._model_name),
                 texts,
                 truncate=truncate,
                 # A dict: the SDK's own Options drops what it does not know, min_p for one.

@@ -19,6 +19,16 @@ def is_cloud_model(model_name: str) -> bool:
     return model_name.endswith(("-cloud", ":cloud"))
 
 
+def cloud_name(model_name: str) -> str:
+    """
+    Return what the cloud itself calls a model: the ending is for servers that pass requests on.
+
+    Source:
+        https://docs.ollama.com/cloud
+    """
+    return model_name.removesuffix("-cloud").removesuffix(":cloud")
+
+
 def is_cloud(address: str) -> bool:
     """Tell whether *address*, as :func:`address_of` writes it, is Ollama's cloud."""
     return address.partition("://")[2].partition("/")[0] in ("ollama.com:443", "ollama.com")
