@@ -28,6 +28,12 @@ MODEL = "llama3.2"
 KEY = "ollama-canary-0"
 AT_ONCE = Retry(attempts=3, wait_initial=0, wait_max=0)
 _CREATED = "2026-11-22T00:00:00.000000Z"
+# Ollama has no codes: what other services say by one, it says in a sentence.
+_SENTENCES = {
+    "context_length_exceeded": "the input length exceeds the context length",
+    "insufficient_quota": "you have reached your weekly usage limit, upgrade for higher limits",
+    "model_not_found": "model 'llama3.2' not found",
+}
 _ABOUT = ("/api/tags", "/api/show", "/api/version")
 
 
@@ -52,7 +58,7 @@ class OllamaService(Service):
         if request.path in _ABOUT:
             await _say(connection, self._about(request))
         elif isinstance(reply, Failure) and not reply.in_stream:
-            body = json.dumps({"error": reply.message}).encode()
+            body = json.dumps({"error": _sentence(reply)}).encode()
             await connection.respond(reply.status, body, reply.headers)
         elif request.path == "/api/embed":
             await _embed(request, reply, connection)
@@ -68,6 +74,10 @@ class OllamaService(Service):
             case "/api/show":
                 return {"capabilities": ["completion"], "model_info": {}, "details": {}}
         return {"version": "0.40.0"}
+
+
+def _sentence(reply: Failure) -> str:
+    return _SENTENCES.get(reply.code, reply.message)
 
 
 async def _say(connection: Connection, body: dict[str, Any]) -> None:
@@ -121,7 +131,7 @@ async def _stream(request: Request, reply: Reply, connection: Connection) -> Non
             await connection.finish()
         case Failure():
             await send(_line(request, {"content": "Goe"}))
-            await send({"error": reply.message})
+            await send({"error": _sentence(reply)})
             await connection.finish()
         case Broken():
             for piece in reply.pieces:

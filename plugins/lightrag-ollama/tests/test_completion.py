@@ -92,7 +92,20 @@ async def test_what_is_not_set_is_not_sent() -> None:
         "model": MODEL,
         "messages": [{"role": "user", "content": "Who?"}],
         "stream": True,
+        "truncate": False,
+        "shift": False,
     }
+
+
+async def test_a_conversation_is_not_cut_in_silence() -> None:
+    """Unless that is asked for, the server has to refuse one that is too long."""
+    async with OllamaService(Answer()).running() as service, completion(service) as model:
+        await model.complete("Who?")
+        await model.complete("Who?", overflow="cut")
+
+    first, second = (request.json for request in service.requests)
+    assert (first["truncate"], first["shift"]) == (False, False)
+    assert not {"truncate", "shift"} & set(second)
 
 
 @pytest.mark.parametrize(

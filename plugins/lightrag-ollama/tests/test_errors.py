@@ -74,6 +74,18 @@ async def test_a_status_is_an_error_and_tried_again_if_that_may_help(
     assert len(service.requests) == 2 * attempts
 
 
+async def test_what_the_runner_says_is_taken_out_of_its_wrapping() -> None:
+    """Ollama passes on JSON as a sentence; a cure is added."""
+    said = (
+        '{"error":{"code":400,"message":"request (9 tokens) exceeds the available context size"}}'
+    )
+    async with OllamaService(Failure(400, said)).running() as service, completion(service) as model:
+        with pytest.raises(ContextLengthError, match=r": request \(9 tokens\).*num_ctx") as caught:
+            await model.complete("Who?")
+
+    assert "{" not in str(caught.value)
+
+
 async def test_an_error_names_who_and_what() -> None:
     """Provider, model, status, the server's sentence and what it asks to wait."""
     failure = Failure(503, "server busy", headers={"Retry-After": "0.5"})

@@ -73,7 +73,7 @@ class OllamaCompletion:
         body = self._body(request)
         limit, name = request.attempt_timeout, self._servers.name(self._model_name)
         async with answering(self._servers, self._model_name, limit, streamed=True) as client:
-            parts: Any = await client.chat(name, stream=True, **body)
+            parts: Any = await client.sending(**_limits(request)).chat(name, stream=True, **body)
             async with aclosing(parts):
                 async for part in parts:
                     yield part
@@ -105,6 +105,20 @@ class OllamaCompletion:
 
 
 _NOTHING = Chunk()
+
+
+def _limits(request: CompletionRequest) -> dict[str, bool]:
+    """
+    Return what has the server refuse a conversation that is longer than its context.
+
+    Left alone it drops the oldest part, before the answer ("truncate") or during it ("shift"), and
+    says nothing. Servers before 0.12.6 do so in any case.
+
+    Source:
+        https://github.com/ollama/ollama/blob/main/api/types.go, ``ChatRequest``
+    """
+    options: OllamaLLMOptions = request.options
+    return {} if options.overflow == "cut" else {"truncate": False, "shift": False}
 
 
 def _message(message: Message) -> dict[str, Any]:

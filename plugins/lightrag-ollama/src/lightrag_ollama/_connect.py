@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator
+import copy
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import ollama
@@ -39,7 +40,7 @@ class Servers:
     def __init__(self, connection: OllamaOptions, opened: AsyncExitStack) -> None:
         self._connection = connection
         self._opened = opened
-        self._clients: dict[tuple[str, float], ollama.AsyncClient] = {}
+        self._clients: dict[tuple[str, float], Client] = {}
 
     def address(self, model_name: str) -> str:
         """Return the URL of the server that is asked for a model."""
@@ -55,7 +56,7 @@ class Servers:
         """Return what the server that is asked for a model calls it."""
         return cloud_name(model_name) if self.is_cloud(model_name) else model_name
 
-    def client(self, model_name: str, attempt_timeout: float | None = None) -> ollama.AsyncClient:
+    def client(self, model_name: str, attempt_timeout: float | None = None) -> Client:
         """
         Return the client of the server that is asked for a model.
 
@@ -83,11 +84,13 @@ async def connect(connection: OllamaOptions) -> AsyncIterator[Servers]:
             yield Servers(connection, opened)
 
 
-def _client(address: str, silence: float, key: Secret | None) -> ollama.AsyncClient:
-    return _Client(
+def _client(address: str, silence: float, key: Secret | None) -> Client:
+    return Client(
         host=address,
         # Waiting for a free connection is no failure: the call's own deadline covers it.
         timeout=httpx.Timeout(silence, connect=_CONNECT_SECONDS, pool=None),
+        # How many calls are under way is the caller's to limit, and a connection is worth keeping.
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
         auth=_Key(key),
         # A proxy of the environment is for other machines; it would look for ours on its own.
         mounts={f"all://{name_of(address)}": None} if is_loopback(address) else None,
@@ -105,12 +108,25 @@ class ChatLine(ollama.ChatResponse):
     prompt_eval_cached_count: int | None = None
 
 
-class _Client(ollama.AsyncClient):
-    """Makes a :class:`ChatLine` of each line; a SDK that works otherwise inside loses the count."""
+class Client(ollama.AsyncClient):
+    """
+    The SDK's client, which also sends and reads fields that the SDK does not know.
+
+    It hooks into the one method by which the SDK makes its requests.
+    """
+
+    beside: Mapping[str, Any] = {}  # never written to
+
+    def sending(self, **fields: Any) -> Self:
+        """Return this client, over the same connections, that sends *fields* with a chat, too."""
+        other = copy.copy(self)
+        other.beside = fields
+        return other
 
     async def _request(self, cls: Any, *args: Any, **kwargs: Any) -> Any:
-        line = ChatLine if cls is ollama.ChatResponse else cls
-        return await super()._request(line, *args, **kwargs)
+        if cls is ollama.ChatResponse:
+            cls, kwargs["json"] = ChatLine, {**kwargs["json"], **self.beside}
+        return await super()._request(cls, *args, **kwargs)
 
 
 class _Key(httpx.Auth):

@@ -7,9 +7,10 @@ the sentence alone: https://docs.ollama.com/api/errors.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import attrs
 import httpx
@@ -62,7 +63,8 @@ def _response(asked: Asked, exc: Exception) -> RagcoreError:
     if _FOR_GOOD.search(said):
         return ProviderError(f"{asked.address}: {said}", status=status)
     code = next((code for words, code in _CODES if words.search(said)), None)
-    message = f"{asked.address}: {said}{_sign_in(asked) if status == _UNAUTHORIZED else ''}"
+    cure = _sign_in(asked) if status == _UNAUTHORIZED else _CURES.get(code or "", "")
+    message = f"{asked.address}: {said}{cure}"
     return http_error(status, message, headers=_headers(exc), codes=(code,))
 
 
@@ -85,6 +87,9 @@ _CODES = (
     # "you have reached your weekly usage limit": waiting a few seconds does not help.
     (re.compile(r"(?i)usage limit"), "insufficient_quota"),
 )
+_CURES = {
+    "context_length_exceeded": "; send less, or raise num_ctx= up to what the model was made for",
+}
 _STATUS_IN_STREAM = (
     (re.compile(r"(?i)unauthorized"), _UNAUTHORIZED),
     (re.compile(r"(?i)model.*not found"), _NOT_FOUND),
@@ -94,8 +99,12 @@ _STATUS_IN_STREAM = (
 
 def _sentence(error: object) -> str:
     """Return what the server says, or a proxy before it: one line, not a page."""
-    if isinstance(error, dict):
-        error = error.get("message", error)
+    if isinstance(error, str) and error.startswith("{"):
+        # What the process that runs the model says is passed on as it is.
+        with suppress(ValueError):
+            error = json.loads(error)
+    while isinstance(error, dict):
+        error = error.get("error") or error.get("message") or str(error)
     line = " ".join(str(error).split())
     return line[:_LONGEST_SENTENCE] or "no reason was given"
 

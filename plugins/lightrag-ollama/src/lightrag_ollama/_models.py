@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import ollama
-
-from lightrag_ollama._connect import Servers
+from lightrag_ollama._connect import Client, Servers
 from lightrag_ollama._errors import Asked, translated
 from ragcore import NotFoundError, ProviderError, UnsupportedError
 
@@ -27,7 +25,7 @@ async def list_models(servers: Servers) -> list[str]:
 @asynccontextmanager
 async def answering(
     servers: Servers, model_name: str, attempt_timeout: float | None, *, streamed: bool = False
-) -> AsyncIterator[ollama.AsyncClient]:
+) -> AsyncIterator[Client]:
     """
     Yield the client to ask for a model, and translate what goes wrong.
 
@@ -44,13 +42,13 @@ async def answering(
         raise NotFoundError(f"{exc.args[0]}{there}", status=exc.status) from exc.__cause__
 
 
-async def _names(client: ollama.AsyncClient, asked: Asked) -> list[str]:
+async def _names(client: Client, asked: Asked) -> list[str]:
     with translated(asked):
         found = await client.list()
     return [model.model for model in found.models if model.model]
 
 
-async def _there(client: ollama.AsyncClient, asked: Asked) -> str:
+async def _there(client: Client, asked: Asked) -> str:
     try:
         names = await _names(client, asked)
     except (ProviderError, UnsupportedError):

@@ -52,8 +52,8 @@ class OllamaModelOptions(BindingOptions):
     """
 
     num_ctx: int | None = option(
-        "Context window in tokens, prompt and answer together; what does not fit is cut by the "
-        "server without a word.",
+        "Context window in tokens, prompt and answer together; unset: what the server decides, "
+        "which may be little.",
         default=None,
         scope="call",
     )
@@ -182,6 +182,12 @@ class OllamaLLMOptions(OllamaRequestOptions, binding="ollama_llm"):
         "Whether, or how much, to think first; a model that can't refuses; unset: as the model "
         "does by itself.",
         default=None,
+        scope="call",
+    )
+    overflow: Literal["error", "cut"] = option(
+        "What becomes of a conversation that is longer than the context window: 'error' refuses "
+        "it, 'cut' lets the server drop its oldest part without a word.",
+        default="error",
         scope="call",
     )
 
