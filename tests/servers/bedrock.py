@@ -53,6 +53,7 @@ class Bedrock(Service):
 
     models: tuple[dict[str, Any], ...] = ()
     profiles: tuple[dict[str, Any], ...] = ()
+    _rows_sent = 0
 
     async def reply(self, request: Request, reply: Reply, connection: Connection) -> None:
         """Send *reply* as Bedrock would."""
@@ -120,9 +121,9 @@ class Bedrock(Service):
         headers = {"X-Amzn-Bedrock-Input-Token-Count": str(reply.input_tokens)}
         rows = [list(row) for row in reply.rows]
         if "titan" in path:
-            # One text a request: the row of the text that is asked for.
-            row = rows[len([r for r in self.requests if r.path == request.path]) - 1 :][:1]
-            vector = (row or rows)[0]
+            # One text a request, so one row a request, in the order in which they come.
+            vector = rows[self._rows_sent % len(rows)]
+            self._rows_sent += 1
             body: dict[str, Any] = {"embedding": vector, "inputTextTokenCount": reply.input_tokens}
         else:
             found: Any = rows

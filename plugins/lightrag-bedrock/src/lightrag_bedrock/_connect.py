@@ -168,14 +168,16 @@ def _value(secret: Secret | None) -> str | None:
 
 
 def _secrets(session: Any, connection: BedrockOptions) -> Iterable[Secret]:
-    given = (connection.bearer_token, connection.secret_access_key, connection.session_token)
+    """Yield what no log may show; a key's identifier, too, is nobody else's business."""
+    given = (getattr(connection, field.name) for field in connection.fields() if field.secret)
     yield from (secret for secret in given if secret is not None)
     if _uses_bearer(connection) or connection.access_key_id:
         return
     found = session.get_credentials()
     # Others change while the client is open; to read them may take a request.
     if type(found) is Credentials:
-        yield from (Secret(value) for value in (found.secret_key, found.token) if value)
+        values = (found.access_key, found.secret_key, found.token)
+        yield from (Secret(value) for value in values if value)
 
 
 def _check(connection: BedrockOptions) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from lightrag_bedrock._connect import Bedrock
 from lightrag_bedrock._errors import translated
@@ -119,7 +120,7 @@ class BedrockEmbedding:
             else:
                 break
         return Embeddings(
-            np.asarray([_field(answer.body, "embedding")], np.float32),
+            _table([_field(answer.body, "embedding")]),
             usage=answer.usage,
             truncated=(0,) if text != whole else (),
         )
@@ -170,8 +171,8 @@ class _Answer:
             raise ProviderError(f"the answer is no JSON: {raw[:80]!r}") from exc
         if not isinstance(body, dict):
             raise ProviderError(f"the answer is no JSON object: {raw[:80]!r}")
-        said = body.get("inputTextTokenCount", headers.get(_TOKENS_HEADER))
-        return cls(body, None if said is None else Usage(int(said)))
+        said = str(body.get("inputTextTokenCount", headers.get(_TOKENS_HEADER)))
+        return cls(body, Usage(int(said)) if said.isdecimal() else None)
 
 
 _EXAMPLES: dict[Family, str] = {
@@ -183,11 +184,17 @@ _EXAMPLES: dict[Family, str] = {
 }
 
 
-def _cohere_vectors(body: Mapping[str, Any]) -> Any:
+def _cohere_vectors(body: Mapping[str, Any]) -> npt.NDArray[np.float32]:
     found = _field(body, "embeddings")
     # Asked by type, the service answers by type.
-    found = _field(found, "float") if isinstance(found, dict) else found
-    return np.asarray(found, np.float32)
+    return _table(_field(found, "float") if isinstance(found, dict) else found)
+
+
+def _table(rows: Any) -> npt.NDArray[np.float32]:
+    try:
+        return np.asarray(rows, np.float32)
+    except (TypeError, ValueError) as exc:
+        raise ProviderError(f"the vectors that came back are no table of numbers: {exc}") from exc
 
 
 def _field(body: Mapping[str, Any], name: str) -> Any:

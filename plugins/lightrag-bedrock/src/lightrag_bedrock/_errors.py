@@ -18,7 +18,6 @@ from botocore import exceptions as aws
 from botocore.eventstream import ParserError
 from botocore.parsers import ResponseParserError
 
-from lightrag_bedrock._sockets import BrokenOffError
 from ragcore import (
     AuthenticationError,
     ContentFilterError,
@@ -181,7 +180,6 @@ BY_CLASS: tuple[_Row, ...] = (
     # What botocore's event stream lets through from below it.
     (wire.ReadTimeoutError, RequestTimeoutError, ""),
     (wire.HTTPError, UnavailableError, "The connection broke off."),
-    (BrokenOffError, UnavailableError, "The client was closed meanwhile."),
     (ParserError, InterruptedStreamError, "The stream carries what is no event."),
     (ResponseParserError, ProviderError, "The answer can't be read."),
     (UnicodeDecodeError, ProviderError, "The answer can't be read."),

@@ -23,7 +23,7 @@ from botocore.awsrequest import (
 
 
 class BrokenOffError(Exception):
-    """The call was broken off by its owner, who awaits nothing of it."""
+    """The call was broken off by its owner; botocore wraps this in an error of its own."""
 
 
 class Call:
@@ -54,7 +54,7 @@ class Call:
         """Note the connection that the call waits for."""
         with self._lock:
             if self.is_broken_off:
-                raise BrokenOffError
+                raise BrokenOffError("the call was broken off before it began")
             self._connection = connection
 
     def leave(self, connection: _Breakable) -> None:
