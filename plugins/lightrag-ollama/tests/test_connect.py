@@ -145,6 +145,21 @@ async def test_a_proxy_is_for_other_machines(monkeypatch: pytest.MonkeyPatch) ->
     assert [request.path for request in proxy.requests] == ["http://ollama.example:11434/api/chat"]
 
 
+async def test_a_proxy_that_cannot_be_used_matters_to_other_machines_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ours is asked all the same; for a remote one it is an error that says so."""
+    monkeypatch.setenv("ALL_PROXY", "gopher://localhost:70")
+    async with OllamaService(Answer()).running() as service:
+        async with completion(service) as model:
+            answer = await model.complete("Who?")
+        async with completion(service, host="http://ollama.example") as model:
+            with pytest.raises(ragcore.OptionsError, match="proxy"):
+                await model.complete("Who?")
+
+    assert answer.text == "Goethe"
+
+
 async def test_a_limit_of_silence_is_always_set() -> None:
     """That of an attempt, or a long one."""
     async with connect(OllamaOptions(host="localhost")) as servers:

@@ -18,10 +18,9 @@ from lightrag_ollama._host import (
     is_cloud,
     is_cloud_model,
     is_loopback,
-    name_of,
 )
 from lightrag_ollama.options import OllamaOptions
-from ragcore import Secret, redacted
+from ragcore import OptionsError, PluginError, Secret, redacted
 
 _CONNECT_SECONDS = 10.0
 # While a model is loaded and reads its prompt the server says nothing, on a slow machine for
@@ -85,16 +84,23 @@ async def connect(connection: OllamaOptions) -> AsyncIterator[Servers]:
 
 
 def _client(address: str, silence: float, key: Secret | None) -> Client:
-    return Client(
-        host=address,
-        # Waiting for a free connection is no failure: the call's own deadline covers it.
-        timeout=httpx.Timeout(silence, connect=_CONNECT_SECONDS, pool=None),
-        # How many calls are under way is the caller's to limit, and a connection is worth keeping.
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-        auth=_Key(key),
-        # A proxy of the environment is for other machines; it would look for ours on its own.
-        mounts={f"all://{name_of(address)}": None} if is_loopback(address) else None,
-    )
+    try:
+        return Client(
+            host=address,
+            # Waiting for a free connection is no failure: the call's own deadline covers it.
+            timeout=httpx.Timeout(silence, connect=_CONNECT_SECONDS, pool=None),
+            # How many calls are under way is the caller's to limit; a connection is worth keeping.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+            auth=_Key(key),
+            # A proxy of the environment is for other machines: it would look for ours on its own.
+            trust_env=not is_loopback(address),
+        )
+    except ImportError as exc:
+        raise PluginError(
+            f"The proxy of the environment needs a package that is missing: {exc}"
+        ) from exc
+    except (ValueError, httpx.InvalidURL) as exc:
+        raise OptionsError(f"The proxy of the environment can't be used: {exc}") from exc
 
 
 class ChatLine(ollama.ChatResponse):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from lightrag_ollama.options import OllamaEmbeddingOptions
 
-# Name, with its tag where that decides -> dimensions, tokens: https://ollama.com/search?c=embedding,
-# the *embedding_length* and *context_length* of each model's page, 2026-11-22.
+# Dimensions and tokens, as the makers of each model give them; a name with a tag may be of another
+# size, and is not guessed.
 _KNOWN: dict[str, tuple[int, int]] = {
     "all-minilm": (384, 256),
     "bge-large": (1024, 512),

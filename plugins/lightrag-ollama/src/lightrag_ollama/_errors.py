@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import attrs
 import httpx
@@ -49,9 +50,7 @@ def translated(asked: Asked) -> Iterator[None]:
         raise translate(asked, exc) from exc
 
 
-def _response(asked: Asked, exc: Exception) -> RagcoreError:
-    if not isinstance(exc, ollama.ResponseError):
-        raise TypeError(type(exc))
+def _response(asked: Asked, exc: ollama.ResponseError) -> RagcoreError:
     said, status = _sentence(exc.error), exc.status_code
     if status == _UNKNOWN_STATUS:
         # An error in a stream; what fails there is the computation, which may go well next time.
@@ -59,7 +58,7 @@ def _response(asked: Asked, exc: Exception) -> RagcoreError:
     if status == _NOT_FOUND:
         return _not_found(asked, said)
     if _UNSUPPORTED.search(said):
-        return UnsupportedError(f"{asked.address} refuses what was asked of its model: {said}.")
+        return UnsupportedError(f"ollama:{asked.model_name}: {asked.address} says: {said}.")
     if _FOR_GOOD.search(said):
         return ProviderError(f"{asked.address}: {said}", status=status)
     code = next((code for words, code in _CODES if words.search(said)), None)
@@ -177,7 +176,7 @@ def _line(exc: BaseException) -> str:
     return f"{_kind(exc)}: {said}" if said else _kind(exc)
 
 
-ROWS: tuple[tuple[type[Exception], Callable[[Asked, Exception], RagcoreError]], ...] = (
+ROWS: tuple[tuple[type[Exception], Callable[[Asked, Any], RagcoreError]], ...] = (
     (ollama.ResponseError, _response),
     (ollama.RequestError, _refused),
     (httpx.ConnectError, _unreachable),

@@ -67,16 +67,11 @@ def address_of(host: str) -> str:
 
 def is_loopback(address: str) -> bool:
     """Tell whether *address*, as :func:`address_of` writes it, is this machine."""
-    name = name_of(address).strip("[]")
+    name = address.partition("://")[2].partition("/")[0].rpartition(":")[0].strip("[]")
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return name == "localhost" or name.endswith(".localhost")
-
-
-def name_of(address: str) -> str:
-    """Return the name or number in *address*; an IPv6 one in brackets."""
-    return address.partition("://")[2].partition("/")[0].rpartition(":")[0]
 
 
 def _scheme(host: str) -> tuple[str, str]:
