@@ -1,0 +1,91 @@
+"""What a user sets: where models are served and who asks, how they answer and embed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ragcore import BindingOptions, Secret, option
+
+
+class HFInferenceOptions(BindingOptions, binding="hf_inference"):
+    """Where models are served, and who asks."""
+
+    token: Secret | None = option(
+        "Access token of your Hugging Face account; unset: what 'hf auth login' left on this "
+        "machine, for Hugging Face's own address only.",
+        default=None,
+        env=("HF_INFERENCE_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
+        secret=True,
+    )
+    base_url: str | None = option(
+        "Address of a dedicated endpoint, or of a TGI or TEI server; unset: Hugging Face's router.",
+        default=None,
+    )
+    provider: str = option(
+        "Who serves the model behind the router: auto, hf-inference, together, …", default="auto"
+    )
+    bill_to: str | None = option("Organisation that pays, instead of you.", default=None)
+    max_connections: int | None = option(
+        "Connections open at once; unset: 100.", default=None, minimum=1
+    )
+
+
+class HFInferenceLLMOptions(BindingOptions, binding="hf_inference_llm"):
+    """
+    How a model answers.
+
+    Source:
+        https://huggingface.co/docs/inference-providers/tasks/chat-completion
+    """
+
+    max_tokens: int | None = option(
+        "Longest answer in tokens; unset: the server's own limit.",
+        default=None,
+        scope="call",
+        minimum=1,
+        same_as="max_output_tokens",
+    )
+    temperature: float | None = option("Randomness, 0 to 2.", default=None, scope="call")
+    top_p: float | None = option(
+        "Sample from the likeliest tokens that make up this probability, 0 to 1.",
+        default=None,
+        scope="call",
+    )
+    frequency_penalty: float | None = option(
+        "Lowers the score of tokens by how often they were there, -2 to 2.",
+        default=None,
+        scope="call",
+    )
+    presence_penalty: float | None = option(
+        "Lowers the score of tokens that were there, -2 to 2.", default=None, scope="call"
+    )
+    seed: int | None = option("For repeatable answers.", default=None, scope="call")
+    stop: list[str] | None = option(
+        "Texts that end the answer, at most 4.", default=None, scope="call"
+    )
+    extra_body: dict[str, Any] | None = option(
+        "Further fields of the request; they go over what the other options say.",
+        default=None,
+        scope="call",
+    )
+
+
+class HFInferenceEmbeddingOptions(BindingOptions, binding="hf_inference_embedding"):
+    """
+    How a model embeds.
+
+    Source:
+        https://huggingface.co/docs/inference-providers/tasks/feature-extraction
+    """
+
+    normalize: bool | None = option(
+        "Scale vectors to length 1; unset: as the server does.", default=None, scope="call"
+    )
+    query_prompt_name: str | None = option(
+        "Which of the model's prompts goes before queries, such as query.", default=None
+    )
+    document_prompt_name: str | None = option(
+        "Which of the model's prompts goes before documents, such as passage.", default=None
+    )
+    query_prefix: str | None = option("Text put before each query.", default=None)
+    document_prefix: str | None = option("Text put before each document.", default=None)

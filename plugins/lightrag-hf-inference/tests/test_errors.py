@@ -1,0 +1,134 @@
+"""What goes wrong at the service has a name."""
+
+import inspect
+
+import httpx2
+import pytest
+from huggingface_hub import errors as hub
+from servers.hf_inference import REQUEST_ID, TOKEN, HFInferenceService, completing
+from servers.wire import Answer, Failure
+
+import ragcore
+from lightrag_hf_inference._errors import TABLE
+
+# Of files, repositories, jobs and the command line: no inference raises them.
+ELSEWHERE = {
+    "CLIError",
+    "CLIExtensionInstallError",
+    "CacheNotFound",
+    "CachedRepoTreeNotFoundError",
+    "ConfirmationError",
+    "CorruptedCacheException",
+    "DDUFCorruptedFileError",
+    "DDUFError",
+    "DDUFExportError",
+    "DDUFInvalidEntryNameError",
+    "DeviceCodeError",
+    "DryRunError",
+    "EntryNotFoundError",
+    "FileDuplicationError",
+    "FileMetadataError",
+    "HfUriError",
+    "IncompleteSnapshotError",
+    "LocalEntryNotFoundError",
+    "NotASafetensorsRepoError",
+    "OIDCError",
+    "RevisionResolutionError",
+    "SafetensorsParsingError",
+    "SandboxCommandError",
+    "SandboxError",
+    "StrictDataclassClassValidationError",
+    "StrictDataclassDefinitionError",
+    "StrictDataclassError",
+    "StrictDataclassFieldValidationError",
+    "XetDownloadError",
+}
+
+
+def exceptions(module: object, prefix: str) -> list[type[BaseException]]:
+    """Return the exception classes that *module* defines or shows."""
+    return [
+        cls
+        for _, cls in inspect.getmembers(module, inspect.isclass)
+        if issubclass(cls, Exception) and cls.__module__.startswith(prefix)
+    ]
+
+
+@pytest.mark.parametrize("cls", exceptions(hub, "huggingface_hub"))
+def test_every_exception_of_the_sdk_has_a_row(cls: type[BaseException]) -> None:
+    """Or is known to be about something else."""
+    assert any(kind in TABLE for kind in cls.__mro__) != (cls.__name__ in ELSEWHERE)
+
+
+@pytest.mark.parametrize("cls", exceptions(httpx2, "httpx2"))
+def test_every_transport_error_has_a_row(cls: type[BaseException]) -> None:
+    """But for what a wrong use of the library raises."""
+    misuse = issubclass(cls, httpx2.StreamError | httpx2.CookieConflict)
+
+    assert any(kind in TABLE for kind in cls.__mro__) or misuse
+
+
+@pytest.mark.parametrize(
+    ("failure", "error", "attempts"),
+    [
+        (Failure(400), ragcore.InvalidRequestError, 1),
+        (Failure(401), ragcore.AuthenticationError, 1),
+        (Failure(402, "You have exceeded your monthly credits"), ragcore.QuotaExceededError, 1),
+        (Failure(403), ragcore.PermissionDeniedError, 1),
+        (Failure(404), ragcore.NotFoundError, 1),
+        (Failure(408), ragcore.RequestTimeoutError, 3),
+        (Failure(422), ragcore.InvalidRequestError, 1),
+        (
+            Failure(422, "`inputs` tokens + `max_new_tokens` must be <= 4096", "validation"),
+            ragcore.ContextLengthError,
+            1,
+        ),
+        (Failure(424, "Request failed during generation"), ragcore.UnavailableError, 3),
+        (Failure(429), ragcore.RateLimitError, 3),
+        (Failure(429, "Model is overloaded", "overloaded"), ragcore.RateLimitError, 3),
+        (Failure(500), ragcore.UnavailableError, 3),
+        (Failure(502), ragcore.UnavailableError, 3),
+        (Failure(503), ragcore.UnavailableError, 3),
+        (Failure(504), ragcore.RequestTimeoutError, 3),
+    ],
+    ids=lambda value: (
+        f"{value.status}-{value.code or value.message[:12]}" if isinstance(value, Failure) else None
+    ),
+)
+async def test_a_status_and_whether_it_is_tried_again(
+    failure: Failure, error: type[ragcore.ProviderError], attempts: int
+) -> None:
+    """With the service's own words, its status and the request's identifier."""
+    async with HFInferenceService(failure).running() as service, completing(service) as model:
+        with pytest.raises(error) as caught:
+            await model.complete("Who?")
+
+    assert type(caught.value) is error
+    assert failure.message in str(caught.value)
+    assert (caught.value.status, caught.value.request_id) == (failure.status, REQUEST_ID)
+    assert TOKEN not in str(caught.value)
+    assert len(service.requests) == attempts
+
+
+async def test_retry_after_is_carried() -> None:
+    """As the service sent it."""
+    failure = Failure(429, headers={"retry-after": "7"})
+    async with (
+        HFInferenceService(failure).running() as service,
+        completing(service, retry=ragcore.Retry(attempts=1)) as model,
+    ):
+        with pytest.raises(ragcore.RateLimitError) as caught:
+            await model.complete("Who?")
+
+    assert caught.value.retry_after == 7
+
+
+async def test_nobody_there() -> None:
+    """Refused connections are tried again, and say what happened."""
+    async with HFInferenceService(Answer()).running() as service:
+        pass
+    async with completing(service) as model:
+        with pytest.raises(ragcore.UnavailableError, match="reached: ConnectError") as caught:
+            await model.complete("Who?")
+
+    assert caught.value.attempts == 3
