@@ -37,15 +37,14 @@ class Servers:
     """
 
     def __init__(self, connection: OllamaOptions, opened: AsyncExitStack) -> None:
-        self._connection = connection
+        self._named = address_of(connection.host) if connection.host else None
+        self._api_key = connection.api_key
         self._opened = opened
         self._clients: dict[tuple[str, float], Client] = {}
 
     def address(self, model_name: str) -> str:
         """Return the URL of the server that is asked for a model."""
-        if self._connection.host:
-            return address_of(self._connection.host)
-        return CLOUD if is_cloud_model(model_name) else LOCAL
+        return self._named or (CLOUD if is_cloud_model(model_name) else LOCAL)
 
     def is_cloud(self, model_name: str) -> bool:
         """Tell whether it is Ollama's cloud that is asked for a model."""
@@ -71,8 +70,7 @@ class Servers:
         return self._clients[address, silence]
 
     def _key(self, address: str) -> Secret | None:
-        is_meant = self._connection.host or is_cloud(address)
-        return self._connection.api_key if is_meant else None
+        return self._api_key if self._named or is_cloud(address) else None
 
 
 @asynccontextmanager
