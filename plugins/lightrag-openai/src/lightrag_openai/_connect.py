@@ -72,7 +72,9 @@ async def connect(connection: OpenAIOptions) -> AsyncIterator[Client]:
     """Open a client of OpenAI, or of a server at ``base_url``."""
     base_url = connection.base_url or str(OPENAI.base_url)
     async with _http_client(connection) as http_client:
-        sdk = _sdk(connection.api_key, base_url, http_client, connection.default_headers, ())
+        sdk = _sdk(
+            connection.api_key, base_url, http_client, connection.default_headers, _ambient_keys()
+        )
         sdk.organization, sdk.project = connection.organization, connection.project
         with redacted(_LOGGERS, connection.api_key):
             yield Client(sdk, OPENAI, _given(connection.api_key), _no_key(connection))
@@ -131,6 +133,14 @@ def _sdk(
     default_headers: Mapping[str, str] | None,
     unwanted: Iterable[str],
 ) -> AsyncOpenAI:
+    headers = _headers(default_headers, unwanted)
+    if api_key is not None:
+        # An ambient one would take the place of the key.
+        headers |= {
+            name: f"Bearer {api_key.get()}"
+            for name, value in headers.items()
+            if name.lower() == "authorization" and isinstance(value, Omit)
+        }
     sdk = AsyncOpenAI(
         api_key=api_key.get() if api_key else "",
         # An empty one keeps the SDK from looking for one, and counts as credentials given.
@@ -139,7 +149,7 @@ def _sdk(
         project="",
         base_url=base_url,
         max_retries=0,
-        default_headers=_headers(default_headers, unwanted),
+        default_headers=headers,
         http_client=http_client,
     )
     _forget_ambient(sdk)
@@ -167,6 +177,10 @@ def _ambient_headers() -> list[str]:
     """Name the headers that the SDK would add from a variable of OpenAI's."""
     lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
     return [line.partition(":")[0].strip() for line in lines if ":" in line]
+
+
+def _ambient_keys() -> list[str]:
+    return [name for name in _ambient_headers() if name.lower() == "authorization"]
 
 
 def _credentials(connection: AzureOpenAIOptions | AzureEmbeddingOptions) -> dict[str, Any]:

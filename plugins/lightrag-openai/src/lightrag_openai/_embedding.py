@@ -164,7 +164,7 @@ def _embeddings(answer: Any, count: int) -> Embeddings:
         raise ProviderError(f"{found} vectors came back for {count} texts")
     usage = answer.get("usage")
     return Embeddings(
-        np.stack([_vector(row) for row in _in_order(rows)]),
+        _table([_vector(row) for row in _in_order(rows)]),
         usage=Usage(_input_tokens(usage)) if isinstance(usage, Mapping) else None,
         model=answer.get("model"),
     )
@@ -184,6 +184,13 @@ def _in_order(rows: Iterable[Any]) -> list[Mapping[str, Any]]:
     if sorted(map(str, indices)) != sorted(map(str, range(len(rows)))):
         raise ProviderError(f"the vectors that came back are numbered {indices[:10]}")
     return sorted(rows, key=lambda row: int(row["index"]))
+
+
+def _table(vectors: Sequence[Vector]) -> Vector:
+    lengths = {vector.size for vector in vectors}
+    if len(lengths) > 1:
+        raise ProviderError(f"vectors of different lengths came back: {sorted(lengths)}")
+    return np.stack(vectors)
 
 
 def _vector(row: Mapping[str, Any]) -> Vector:

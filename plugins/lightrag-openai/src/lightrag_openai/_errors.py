@@ -217,6 +217,14 @@ TABLE: dict[str, Callable[[Any], RagcoreError]] = {
     "WebSocketQueueFullError": _by_connection,
     "MutuallyExclusiveAuthError": _options,
     "InvalidWebhookSignatureError": _malformed,
+    "MissingDependencyError": _generic,
+    "StreamAlreadyConsumed": _generic,
+    "APIRemovedInV1": _generic,
+    "_AmbiguousModuleClientUsageError": _generic,
+    "AgentOutputParseError": _generic,
+    "AgentFilePreparationError": _generic,
+    "AgentFileStagingError": _generic,
+    "AgentTurnResultError": _generic,
     "OpenAIError": _generic,
     "TimeoutException": _by_timeout,
     "HTTPError": _by_connection,
@@ -225,8 +233,12 @@ TABLE: dict[str, Callable[[Any], RagcoreError]] = {
 }
 
 
+_SHORTEST_SECRET = 8
+
+
 def _without(text: str, secrets: Iterable[Secret]) -> str:
     for secret in secrets:
-        if secret.get():
+        # A shorter one, such as the "none" of a local server, is a word and no secret.
+        if len(secret.get()) >= _SHORTEST_SECRET:
             text = text.replace(secret.get(), "…")
     return text

@@ -1,0 +1,279 @@
+"""Where requests go, and what they carry to whom."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import pickle
+from typing import Any
+
+import attrs
+import httpx2
+import pytest
+from servers.openai import AzureOpenAI, OpenAI
+from servers.wire import Answer, Failure, Request, Vectors
+
+import ragcore
+from lightrag_openai import AzureOpenAIOptions, OpenAIOptions
+from lightrag_openai._connect import list_models
+from lightrag_openai._rows import ROWS
+from ragcore import CompletionModel, OptionsError, Retry, Secret
+
+ONCE = Retry(attempts=1)
+
+# What the SDK, or another provider's plugin, reads.
+CANARIES = {
+    name: f"canary-{name}"
+    for name in (
+        "OPENAI_API_KEY",
+        "OPENAI_ADMIN_KEY",
+        "OPENAI_ORG_ID",
+        "OPENAI_PROJECT_ID",
+        "OPENAI_WEBHOOK_SECRET",
+        "AZURE_OPENAI_API_KEY",
+        "AZURE_OPENAI_AD_TOKEN",
+        "AZURE_EMBEDDING_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "LLM_BINDING_API_KEY",
+        "EMBEDDING_BINDING_API_KEY",
+        *(str(row.api_key_env) for row in ROWS),
+    )
+} | {"OPENAI_CUSTOM_HEADERS": "X-Canary: canary-header\nAuthorization: Bearer canary-ambient"}
+
+
+@pytest.fixture
+def canaries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set every variable that holds something secret."""
+    for name, value in CANARIES.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:9/nobody")
+
+
+async def request_of(service: OpenAI, reference: str, **options: Any) -> Request:
+    """Return what one completion sends."""
+    async with (
+        service.running(),
+        ragcore.completion(reference, **options, **where(service, reference)) as model,
+    ):
+        await model.complete("Who?")
+    return service.requests[0]
+
+
+def where(service: OpenAI, reference: str) -> dict[str, Any]:
+    is_azure = reference.startswith("azure")
+    return {"endpoint": service.url} if is_azure else {"base_url": service.base_url}
+
+
+@pytest.mark.usefixtures("canaries")
+@pytest.mark.parametrize("row", [row for row in ROWS if row.completes], ids=lambda row: row.name)
+async def test_an_endpoint_gets_its_own_key_and_no_others(row: Any) -> None:
+    """Nothing of OpenAI's goes to it, from whatever variable."""
+    request = await request_of(OpenAI(Answer()), f"{row.name}:a")
+    carried = f"{request.headers} {request.body!r}"
+
+    assert request.headers["authorization"] == f"Bearer canary-{row.api_key_env}"
+    assert carried.count("canary") == 1
+
+
+@pytest.mark.usefixtures("canaries")
+@pytest.mark.parametrize("name", ["llamacpp", "vllm", "lmstudio"])
+async def test_a_local_server_needs_no_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And then gets none, not even OpenAI's."""
+    monkeypatch.delenv(f"{name.upper()}_API_KEY")
+    request = await request_of(OpenAI(Answer()), f"{name}:a")
+
+    assert "authorization" not in request.headers
+    assert "canary" not in f"{request.headers}"
+
+
+@pytest.mark.usefixtures("canaries")
+async def test_azure_gets_its_own_key_and_no_others() -> None:
+    """Entra's token comes before the key, as in the SDK; what the caller names, before both."""
+    by_environment = await request_of(AzureOpenAI(Answer()), "azure:dep")
+    by_key = await request_of(AzureOpenAI(Answer()), "azure:dep", api_key="mine")
+    by_token = await request_of(AzureOpenAI(Answer()), "azure:dep", ad_token="mine")
+
+    assert by_environment.headers["authorization"] == "Bearer canary-AZURE_OPENAI_AD_TOKEN"
+    assert by_key.headers["api-key"] == "mine"
+    assert by_token.headers["authorization"] == "Bearer mine"
+    assert "canary" not in f"{by_key.headers} {by_token.headers}"
+    assert f"{by_environment.headers}".count("canary") == 1
+
+
+@pytest.mark.usefixtures("canaries")
+async def test_openai_gets_its_own_variables_and_no_others() -> None:
+    """Key, organization, project and headers."""
+    request = await request_of(OpenAI(Answer()), "openai:a")
+
+    assert request.headers["authorization"] == "Bearer canary-OPENAI_API_KEY"
+    assert request.headers["openai-organization"] == "canary-OPENAI_ORG_ID"
+    assert request.headers["openai-project"] == "canary-OPENAI_PROJECT_ID"
+    assert request.headers["x-canary"] == "canary-header"
+    assert "canary-ambient" not in f"{request.headers}"
+    assert f"{request.headers} {request.body!r}".count("canary-") == 4
+
+
+async def test_a_server_in_place_of_openai_needs_no_key() -> None:
+    """OpenAI itself does."""
+    request = await request_of(OpenAI(Answer()), "openai:a")
+
+    assert "authorization" not in request.headers
+    with pytest.raises(OptionsError, match="OPENAI_API_KEY"):
+        OpenAIOptions()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_token_provider_is_asked_for_each_request(is_async: bool) -> None:
+    """It may return a token or an awaitable of one."""
+    tokens = iter(["first", "second"])
+
+    async def later() -> str:
+        return next(tokens)
+
+    provider: Any = later if is_async else lambda: next(tokens)
+    async with (
+        AzureOpenAI(Answer()).running() as service,
+        ragcore.completion(
+            "azure_openai:dep", endpoint=service.url, ad_token_provider=provider
+        ) as model,
+    ):
+        await model.complete("Who?")
+        await model.complete("Who?")
+    sent = [request.headers["authorization"] for request in service.requests]
+
+    assert sent == ["Bearer first", "Bearer second"]
+
+
+async def test_azure_is_asked_at_its_own_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With deployment and version in the address, from the variables of each task."""
+    service = AzureOpenAI(Answer(), Vectors([[1.0]]))
+    async with service.running():
+        for prefix in ("AZURE_OPENAI", "AZURE_EMBEDDING"):
+            monkeypatch.setenv(f"{prefix}_ENDPOINT", service.url)
+            monkeypatch.setenv(f"{prefix}_API_KEY", f"key-of-{prefix}")
+            monkeypatch.setenv(f"{prefix}_API_VERSION", f"version-of-{prefix}")
+        async with ragcore.completion("azure:chat") as model:
+            await model.complete("Who?")
+        async with ragcore.embedding("azure:emb") as embedding:
+            await embedding.embed(["a"])
+    chat, emb = service.requests
+
+    assert chat.path == (
+        "/openai/deployments/chat/chat/completions?api-version=version-of-AZURE_OPENAI"
+    )
+    assert emb.path == "/openai/deployments/emb/embeddings?api-version=version-of-AZURE_EMBEDDING"
+    assert chat.headers["api-key"] == "key-of-AZURE_OPENAI"
+    assert emb.headers["api-key"] == "key-of-AZURE_EMBEDDING"
+
+
+@pytest.mark.parametrize(
+    ("reference", "options", "deployment"),
+    [
+        ("azure:mine", {}, "mine"),
+        ("azure:default", {}, "of-the-environment"),
+        ("azure:gpt-4o", {"deployment": "named"}, "named"),
+        ("azure:gpt-4o", {"deployment": "of-the-environment"}, "of-the-environment"),
+    ],
+)
+async def test_the_deployment_that_the_caller_names_is_asked(
+    reference: str, options: dict[str, Any], deployment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It beats that of the environment."""
+    monkeypatch.setenv("AZURE_OPENAI_DEPLOYMENT", "of-the-environment")
+    request = await request_of(AzureOpenAI(Answer()), reference, api_key="k", **options)
+
+    assert request.path.startswith(f"/openai/deployments/{deployment}/chat")
+
+
+def test_azure_needs_some_credential() -> None:
+    """Which is said, with the variable."""
+    with pytest.raises(OptionsError, match="AZURE_OPENAI_API_KEY"):
+        AzureOpenAIOptions(endpoint="https://a")
+
+
+async def test_headers_of_the_user_are_sent() -> None:
+    """Beside the SDK's own, and in their place."""
+    headers = {"X-Mine": "yes", "User-Agent": "mine/1"}
+    for reference in ("openai:a", "azure:a", "vllm:a"):
+        service = AzureOpenAI(Answer()) if "azure" in reference else OpenAI(Answer())
+        request = await request_of(service, reference, api_key="k", default_headers=headers)
+
+        assert request.headers["x-mine"] == "yes"
+        assert request.headers["user-agent"] == "mine/1"
+
+
+@pytest.mark.parametrize("reference", ["openai:a", "azure:a", "vllm:a"])
+async def test_an_http_client_of_the_user_is_used_and_stays_open(reference: str) -> None:
+    """It is theirs to close."""
+    service = AzureOpenAI(Answer()) if "azure" in reference else OpenAI(Answer())
+    async with httpx2.AsyncClient(headers={"X-Mine": "yes"}) as http_client:
+        request = await request_of(service, reference, api_key="k", http_client=http_client)
+
+        assert request.headers["x-mine"] == "yes"
+        assert not http_client.is_closed
+
+
+async def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by any other program."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    async with OpenAI(Answer()).running() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        options = {"api_key": "k", "base_url": "http://nowhere.invalid/v1"}
+        async with ragcore.completion("openai:a", **options) as model:
+            await model.complete("Who?")
+
+    assert proxy.requests[0].path == "http://nowhere.invalid/v1/chat/completions"
+
+
+async def test_connections_are_limited() -> None:
+    """To as many as were said."""
+    import asyncio
+
+    async with (
+        OpenAI(Answer()).running() as service,
+        ragcore.completion("vllm:a", base_url=service.base_url, max_connections=2) as model,
+    ):
+        await asyncio.gather(*(model.complete("Who?") for _ in range(8)))
+
+    assert (len(service.requests), service.connections) == (8, 2)
+
+
+async def test_models_are_listed() -> None:
+    """Those of the account."""
+    from lightrag_openai._connect import connect
+
+    async with (
+        OpenAI(Answer()).running() as service,
+        connect(OpenAIOptions(api_key=Secret("k"), base_url=service.base_url)) as client,
+    ):
+        assert list(await list_models(client)) == ["the-model", "another"]
+
+
+async def test_a_key_is_shown_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+    """In no log line of any library, no repr, no error and no pickle."""
+    caplog.set_level(logging.DEBUG)
+    secret = "sk-canary-of-the-log"
+    async with (
+        OpenAI(Failure(500, f"no, {secret}"), Answer()).running() as service,
+        ragcore.completion(
+            "openai:a", api_key=secret, base_url=service.base_url, retry=ONCE
+        ) as model,
+    ):
+        with pytest.raises(ragcore.UnavailableError) as caught:
+            await model.complete("Who?")
+        await model.complete("Who?")
+    shown = [repr(model), repr(caught.value), str(copy.copy(caught.value))]
+    pickled = pickle.dumps(caught.value)
+
+    assert not [text for text in [*shown, caplog.text] if secret in text]
+    assert secret.encode() not in pickled
+    assert isinstance(model, CompletionModel)
+
+
+def test_options_show_no_key() -> None:
+    """Nor does what is made of them."""
+    shown = repr(OpenAIOptions(api_key=Secret("sk-canary"))) + repr(Secret("sk-canary"))
+
+    assert "sk-canary" not in shown
+    assert attrs.fields(OpenAIOptions)
