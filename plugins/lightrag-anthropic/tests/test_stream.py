@@ -115,8 +115,9 @@ async def test_message_stop_without_a_stop_reason_is_no_end() -> None:
         b'event: content_block_delta\ndata: {"type": "content_block_delta"}\n\n',
         b'data: {"type": "content_block_delta", "delta": {"type": "text_delta"}}\n\n',
         b"event: content_block_delta\ndata: \xff\xfe\n\n",
+        b"event: content_block_delta\n\n",
     ],
-    ids=["no name", "no object", "no delta", "no text", "no UTF-8"],
+    ids=["no name", "no object", "no delta", "no text", "no UTF-8", "no data"],
 )
 async def test_a_malformed_event_is_never_skipped(bad: bytes) -> None:
     """Even between good ones."""

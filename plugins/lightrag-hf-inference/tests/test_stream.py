@@ -53,6 +53,27 @@ async def test_think_tags_broken_over_chunks() -> None:
     assert "".join(chunk.reasoning for chunk in got) == "Hm."
 
 
+async def test_line_separators_in_a_text_end_no_line() -> None:
+    """JSON holds them as they are; pieces of the wire may end within a character."""
+    said = b"".join(map(encoded, [*chunks(Answer("a b\u2028 c\x85 \U0001f600")), "[DONE]"]))
+    wire = said.decode().replace("\\u2028", "\u2028").replace("\\u0085", "\x85").encode()
+    wire = wire.replace(b"\n", b"\r\n")
+    pieces = [wire[at : at + 3] for at in range(0, len(wire), 3)]
+    async with Events(*pieces).running() as service, completing(service) as model:
+        got = await read(model)
+
+    assert "".join(chunk.text for chunk in got) == "a b\u2028 c\x85 \U0001f600"
+
+
+async def test_a_stream_read_to_its_end_leaves_its_connection_to_the_next() -> None:
+    """One connection for all."""
+    async with HFInferenceService(Answer()).running() as service, completing(service) as model:
+        for _ in range(3):
+            await read(model)
+
+    assert service.connections == 1
+
+
 @pytest.mark.parametrize("finish", ["length", "content_filter"])
 async def test_why_a_stream_ended(finish: Any) -> None:
     """In ragcore's words."""

@@ -94,7 +94,7 @@ class AnthropicCompletion:
 async def _events(response: httpx2.Response) -> AsyncGenerator[Mapping[str, Any], None]:
     # The SDK's own iterator passes over what has no event name, and what is no JSON with it.
     async for event in anthropic.AsyncStream.raw_events(response):
-        if not event.data:
+        if not event.data and event.event in (None, "ping"):
             continue
         decoded = event.json()
         if not isinstance(decoded, dict):

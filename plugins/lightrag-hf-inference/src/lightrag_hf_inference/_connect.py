@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ ROUTER = "https://router.huggingface.co"
 
 # Seconds; the host's deadline is the one that is meant to fire, this one is for who sets none.
 _TIMEOUT = httpx2.Timeout(600.0, connect=10.0)
+_LINGER = 1.0  # seconds that the end of a body may take after the end of the answer
+_END = b"data: [DONE]"
 _MAX_CONNECTIONS = 100
 _LOGGERS = ("huggingface_hub", "httpx2", "httpcore2")
 
@@ -104,7 +107,8 @@ class _Inference(AsyncInferenceClient):
     The SDK's client, over connections that are not its own.
 
     By itself it opens a pool of its own without any timeout, follows redirects, and keeps streams
-    open until it is closed, which is why one is made for every call.
+    open until it is closed, which is why one is made for every call. It also takes U+2028 and its
+    like, which JSON may hold as they are, for the end of a line (2.4).
     """
 
     def __init__(
@@ -125,6 +129,40 @@ class _Inference(AsyncInferenceClient):
 
     async def _get_async_client(self) -> httpx2.AsyncClient:
         return self._http
+
+    async def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> Any:
+        if not stream:
+            return await super()._inner_post(request_parameters)
+        response = await self.exit_stack.enter_async_context(
+            self._http.stream(
+                "POST",
+                request_parameters.url,
+                json=request_parameters.json,
+                headers=request_parameters.headers,
+            )
+        )
+        if response.is_error:
+            raise reported(response)
+        return _lines(response)
+
+
+async def _lines(response: httpx2.Response) -> AsyncIterator[str]:
+    pieces, held = response.aiter_bytes(), b""
+    async for piece in pieces:
+        *lines, held = (held + piece).split(b"\n")
+        for line in lines:
+            if line.strip() == _END:
+                await _drain(pieces)
+            yield line.decode().strip()
+    yield held.decode().strip()
+
+
+async def _drain(pieces: AsyncIterator[bytes]) -> None:
+    """Read a body to its end, so that its connection can be used again."""
+    with suppress(TimeoutError, httpx2.HTTPError):
+        async with asyncio.timeout(_LINGER):
+            async for _ in pieces:
+                pass
 
 
 @asynccontextmanager
