@@ -479,19 +479,6 @@ def test_a_misnamed_attribute_is_a_plugin_error(site: Site) -> None:
     assert "connekt" in message
 
 
-def test_unknown_provider_is_told_what_there_is(site: Site) -> None:
-    """A typing error gets a suggestion; a provider of ours that is missing, the command."""
-    site.install("acme-plugin", good("acme"))
-
-    asked = site.ask("amce", "bedrock", "azur", RAGCORE_PLUGINS="acme-plugin")["asked"]
-
-    assert [kind for kind, _ in asked.values()] == ["UnknownProviderError"] * 3
-    assert "installed: acme" in asked["amce"][1]
-    assert "Did you mean 'acme'?" in asked["amce"][1]
-    assert "pip install lightrag-bedrock" in asked["bedrock"][1]
-    assert "Did you mean 'azure'? Install it: pip install lightrag-openai" in asked["azur"][1]
-
-
 def test_nobody_is_told_to_install_what_was_typed(site: Site) -> None:
     """`pip install lightrag-evil` must not be advised to whoever types `evil`."""
     kind, message = site.ask("evil", RAGCORE_PLUGINS="none")["asked"]["evil"]
@@ -552,6 +539,22 @@ def test_both_tasks_of_a_provider_are_one_entry() -> None:
     assert info.tasks == ("completion", "embedding")
     assert info.capabilities == ragcore.Capabilities(images=True, max_batch=5)
     assert info.options == (ScriptedOptions, ScriptedLLMOptions, ScriptedEmbeddingOptions)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("amce", "installed: acme). Did you mean 'acme'?"),
+        ("bedrock", "Install it: pip install lightrag-bedrock"),
+        ("azur", "Did you mean 'azure'? Install it: pip install lightrag-openai"),
+    ],
+)
+def test_unknown_provider_is_told_what_there_is(typed: str, told: str) -> None:
+    """A typing error gets a suggestion; a provider of ours that is missing, the command."""
+    with pytest.raises(ragcore.UnknownProviderError) as caught:
+        built(acme=Both("acme")).completion_provider(typed)
+
+    assert told in str(caught.value)
 
 
 def test_a_clash_costs_the_provider_and_not_the_plugin() -> None:
