@@ -45,6 +45,15 @@ _CODES = {
     503: "ServiceUnavailableException",
 }
 
+# Errors that the stream's model names; others come without a model.
+_IN_STREAM = (
+    "internalServer",
+    "modelStreamError",
+    "validation",
+    "throttling",
+    "serviceUnavailable",
+)
+
 _STRING = 7
 
 
@@ -72,7 +81,7 @@ class Bedrock(Service):
             case Answer() if path.endswith("/converse"):
                 await _send(connection, _converse(reply))
             case Vectors() if path.endswith("/invoke"):
-                await self._vectors(path, request, reply, connection)
+                await self._vectors(request, reply, connection)
             case _:
                 raise AssertionError(f"Bedrock's double does not know {path}: {reply}")
 
@@ -102,7 +111,7 @@ class Bedrock(Service):
                 await connection.finish()
             case Failure():
                 await connection.chunk(_delta("Goe"))
-                await connection.chunk(exception(_in_stream(reply), reply.message))
+                await connection.chunk(_failed(reply))
                 await connection.finish()
             case Broken():
                 for piece in reply.pieces:
@@ -115,12 +124,10 @@ class Bedrock(Service):
             case _:
                 raise AssertionError(f"Bedrock does not stream {reply}")
 
-    async def _vectors(
-        self, path: str, request: Request, reply: Vectors, connection: Connection
-    ) -> None:
+    async def _vectors(self, request: Request, reply: Vectors, connection: Connection) -> None:
         headers = {"X-Amzn-Bedrock-Input-Token-Count": str(reply.input_tokens)}
         rows = [list(row) for row in reply.rows]
-        if "titan" in path:
+        if "inputText" in request.json:
             # One text a request, so one row a request, in the order in which they come.
             vector = rows[self._rows_sent % len(rows)]
             self._rows_sent += 1
@@ -187,9 +194,12 @@ def _delta(text: str) -> bytes:
     return event("contentBlockDelta", {"delta": {"text": text}, "contentBlockIndex": 0})
 
 
-def _in_stream(reply: Failure) -> str:
+def _failed(reply: Failure) -> bytes:
     code = reply.code or _CODES.get(reply.status, "internalServerException")
-    return code[0].lower() + code[1:]
+    code = code[0].lower() + code[1:]
+    if code.removesuffix("Exception") in _IN_STREAM:
+        return exception(code, reply.message)
+    return error(code, reply.message)
 
 
 # --- the event stream ------------------------------------------------------------------------
@@ -209,6 +219,11 @@ def exception(code: str, message: str) -> bytes:
         ":message-type": "exception",
     }
     return frame(headers, json.dumps({"message": message}).encode())
+
+
+def error(code: str, message: str) -> bytes:
+    """Return an error that is not modelled."""
+    return frame({":error-code": code, ":error-message": message, ":message-type": "error"}, b"")
 
 
 def frame(headers: dict[str, str], payload: bytes) -> bytes:

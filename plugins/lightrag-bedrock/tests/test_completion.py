@@ -268,11 +268,12 @@ async def test_options_on_the_wire(name: str, keys: dict[str, Any]) -> None:
     assert place not in without
 
 
-async def test_half_a_guardrail_is_refused(keys: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", ["guardrail_id", "guardrail_version", "guardrail_trace"])
+async def test_half_a_guardrail_is_refused(name: str, keys: dict[str, Any]) -> None:
     """Identifier and version go together."""
     async with Bedrock(Answer()).running() as service, model_of(service, keys) as model:
-        with pytest.raises(ragcore.OptionsError, match="guardrail_version"):
-            await model.complete("hi", guardrail_id="g")
+        with pytest.raises(ragcore.OptionsError, match=f"^{name}: set without"):
+            await model.complete("hi", **{name: OPTIONS[name][0]})
 
 
 async def test_max_output_tokens(keys: dict[str, Any]) -> None:
@@ -361,6 +362,8 @@ async def test_the_environment_does_not_bring_back_botocores_retries(
         ("serviceUnavailableException", ragcore.UnavailableError),
         ("internalServerException", ragcore.UnavailableError),
         ("validationException", ragcore.InvalidRequestError),
+        ("modelTimeoutException", ragcore.RequestTimeoutError),  # not in the stream's model
+        ("whatever", ragcore.UnavailableError),
     ],
 )
 async def test_errors_inside_a_stream(
@@ -591,6 +594,19 @@ async def test_threads_end_with_the_client(keys: dict[str, Any]) -> None:
             call.cancel()
         await until(lambda: not set(busy_threads()) - before)
         await asyncio.gather(call, return_exceptions=True)
+
+
+async def test_a_model_that_was_closed(keys: dict[str, Any]) -> None:
+    """Says so, to calls under way and to later ones."""
+    async with Bedrock(Broken("stall")).running() as service:
+        async with model_of(service, keys) as model:
+            call = asyncio.create_task(model.complete("hi"))
+            await until(lambda: service.requests)
+        with pytest.raises(ragcore.ProviderError, match="closed"):
+            await call
+        with pytest.raises(ragcore.ProviderError, match="closed"):
+            async with model.stream("hi"):
+                pass
 
 
 async def test_connections_are_kept(keys: dict[str, Any]) -> None:

@@ -163,6 +163,7 @@ async def test_a_cancelled_call_over_tls(tls: ssl.SSLContext) -> None:
         ({"session_token": "a"}, "session_token"),
         ({"access_key_id": "a", "secret_access_key": "b", "bearer_token": "c"}, "bearer_token"),
         ({"session": boto3.Session(region_name="us-east-1"), "bearer_token": "c"}, "bearer_token"),
+        ({"session": boto3.Session(region_name="us-east-1"), "profile": "c"}, "profile"),
         ({"bearer_token": "c"}, "https"),
     ],
 )
@@ -280,7 +281,8 @@ async def test_no_key_shows(
     error: BaseException | None = caught.value
     shown += [str(error), repr(error), str(pickle.dumps(error)), caplog.text]
     while error is not None:
-        shown.append(repr(error))
+        shown += [repr(error), repr(vars(error))]
+        assert error.__context__ is error.__cause__
         error = error.__cause__
     assert "canary" not in "".join(shown).lower()
     assert "botocore" in caplog.text

@@ -134,9 +134,12 @@ def _guardrail(options: BedrockLLMOptions) -> dict[str, Any]:
         guardrailVersion=options.guardrail_version,
         trace=options.guardrail_trace,
     )
-    if found and not (options.guardrail_id and options.guardrail_version):
+    pair = {"guardrail_id": options.guardrail_id, "guardrail_version": options.guardrail_version}
+    missing = [name for name, value in pair.items() if value is None]
+    if found and missing:
+        given = [name for name in (*pair, "guardrail_trace") if getattr(options, name) is not None]
         raise OptionsError(
-            "guardrail: guardrail_id and guardrail_version go together @ bedrock_llm"
+            f"{', '.join(given)}: set without {' and '.join(missing)} @ bedrock_llm.{given[0]}"
         )
     return found
 

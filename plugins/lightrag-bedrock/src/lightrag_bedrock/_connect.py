@@ -208,9 +208,16 @@ def _check(connection: BedrockOptions) -> None:
 
 
 def _beside_session(connection: BedrockOptions) -> list[str]:
-    given = [name for name in ("access_key_id",) if getattr(connection, name) is not None]
-    given += ["bearer_token"] if _is_given(connection.bearer_token) else []
-    return [f"{name}: the session has its own; leave one out @ aws.{name}" for name in given]
+    given = {
+        "access_key_id": connection.access_key_id is not None,
+        "bearer_token": _is_given(connection.bearer_token),
+        "profile": connection.profile not in (None, os.environ.get("AWS_PROFILE")),
+    }
+    return [
+        f"{name}: the session has its own; leave one out @ aws.{name}"
+        for name, is_given in given.items()
+        if is_given
+    ]
 
 
 def _is_given(bearer_token: Secret | None) -> bool:

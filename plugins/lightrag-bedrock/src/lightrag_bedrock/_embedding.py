@@ -20,13 +20,14 @@ import numpy.typing as npt
 
 from lightrag_bedrock._connect import Bedrock
 from lightrag_bedrock._errors import translated
-from lightrag_bedrock._families import FAMILIES, capabilities_of, family_of
+from lightrag_bedrock._families import CAPABILITIES, family_of
 from lightrag_bedrock.options import BedrockEmbeddingOptions, Family
 from ragcore import (
     ContextLengthError,
     EmbeddingRequest,
     Embeddings,
     InvalidRequestError,
+    OptionsError,
     ProviderError,
     UnsupportedError,
     Usage,
@@ -50,16 +51,11 @@ class BedrockEmbedding:
     """One embedding model, asked by InvokeModel."""
 
     def __init__(self, client: Bedrock, model_name: str, options: BedrockEmbeddingOptions) -> None:
-        family = options.family or family_of(model_name)
-        if family is None:
-            raise UnsupportedError(
-                f"bedrock:{model_name}: its name does not say how it embeds; pass family=, one of "
-                f"{', '.join(FAMILIES)}."
-            )
+        family = _family(model_name, options)
         self._client = client
         self._model_name = model_name
         self._family: Family = family
-        self._takes_dimensions = capabilities_of(_EXAMPLES[family]).dimensions
+        self._takes_dimensions = CAPABILITIES[family].dimensions
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         """Embed up to ``max_batch`` texts in one request; Titan takes one at a time."""
@@ -175,13 +171,20 @@ class _Answer:
         return cls(body, Usage(int(said)) if said.isdecimal() else None)
 
 
-_EXAMPLES: dict[Family, str] = {
-    "titan-v1": "amazon.titan-embed-text-v1",
-    "titan-v2": "amazon.titan-embed-text-v2:0",
-    "titan-image": "amazon.titan-embed-image-v1",
-    "cohere-v3": "cohere.embed-english-v3",
-    "cohere-v4": "cohere.embed-v4:0",
-}
+def _family(model_name: str, options: BedrockEmbeddingOptions) -> Family:
+    named = family_of(model_name)
+    if options.family and named and options.family != named:
+        # The host splits requests by what the name says.
+        raise OptionsError(
+            f"family: {options.family!r} is set, but {model_name} is a {named} model @ "
+            "bedrock_embedding.family"
+        )
+    if (family := options.family or named) is None:
+        raise UnsupportedError(
+            f"bedrock:{model_name}: its name does not say how it embeds; pass family=, one of "
+            f"{', '.join(CAPABILITIES)}."
+        )
+    return family
 
 
 def _cohere_vectors(body: Mapping[str, Any]) -> npt.NDArray[np.float32]:

@@ -116,6 +116,9 @@ _CURES = (
     ),
 )
 
+# Of an error that is not in its model, botocore tells neither name nor message.
+_NAMELESS = "The service reported an error that this version of botocore does not know."
+
 _CREDENTIALS = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or AWS_BEARER_TOKEN_BEDROCK, or "
     "pass profile=, session= or bearer_token=."
@@ -195,7 +198,7 @@ def translated() -> Iterator[None]:
         error = of_answer(exc.response)
         if isinstance(error, AuthenticationError):
             # To a wrong signature the service answers with what it should have signed: tokens too.
-            raise error from None
+            exc.args, exc.response = error.args, {}
         raise error from exc
     except tuple(kind for kind, _, _ in BY_CLASS) as exc:
         raise _of_class(exc) from exc
@@ -218,7 +221,7 @@ def of_answer(response: Mapping[str, Any]) -> ProviderError:
     kind = BY_CODE.get(code.lower().rpartition("#")[2])
     if kind is None:
         by_status = http_error(status or 500, message or code, headers=headers, codes=(code,))
-        kind, message = type(by_status), message or code
+        kind, message = type(by_status), message or code or _NAMELESS
     kind = _refined(kind, message, response)
     return kind(
         _with_cure(message or code),

@@ -17,7 +17,7 @@ _NAMES: tuple[tuple[str, Family], ...] = (
     (r"cohere\.embed-(english|multilingual)", "cohere-v3"),
 )
 
-_CAPABILITIES: dict[Family, Capabilities] = {
+CAPABILITIES: dict[Family, Capabilities] = {
     "titan-v1": Capabilities(max_batch=1, context_window=8192),
     "titan-v2": Capabilities(max_batch=1, context_window=8192, dimensions=True),
     "titan-image": Capabilities(max_batch=1, context_window=256, dimensions=True),
@@ -47,7 +47,7 @@ def family_of(model_name: str) -> Family | None:
 def capabilities_of(model_name: str) -> Capabilities:
     """Return what the embedding model of that name can do."""
     family = family_of(model_name)
-    return _UNKNOWN if family is None else _CAPABILITIES[family]
+    return _UNKNOWN if family is None else CAPABILITIES[family]
 
 
 def describe(model_name: str, options: object) -> tuple[int | None, int | None]:
@@ -55,7 +55,4 @@ def describe(model_name: str, options: object) -> tuple[int | None, int | None]:
     family = getattr(options, "family", None) or family_of(model_name)
     if family is None:
         return None, None
-    return _DIMENSIONS[family], _CAPABILITIES[family].context_window
-
-
-FAMILIES: tuple[Family, ...] = tuple(_CAPABILITIES)
+    return _DIMENSIONS[family], CAPABILITIES[family].context_window

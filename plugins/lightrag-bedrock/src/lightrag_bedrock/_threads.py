@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from lightrag_bedrock._sockets import Call
+from ragcore import ProviderError
 
 T = TypeVar("T")
 
@@ -27,6 +28,7 @@ class Threads:
     def __init__(self, most: int) -> None:
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="lightrag-bedrock")
         self._under_way: set[Call] = set()
+        self._is_closed = False
 
     async def run(self, work: Callable[[], T]) -> T:
         """
@@ -34,13 +36,12 @@ class Threads:
 
         Who is cancelled meanwhile gives back thread and socket at once.
         """
-        call = Call()
+        call = self._begin()
 
         def in_thread() -> T:
             with call.in_this_thread():
                 return work()
 
-        self._under_way.add(call)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, in_thread)
         finally:
@@ -54,7 +55,7 @@ class Threads:
         The thread waits for a slow reader; it and its socket are given back when the reader leaves.
         """
         loop = asyncio.get_running_loop()
-        call, room = Call(), threading.Semaphore(_AHEAD)
+        call, room = self._begin(), threading.Semaphore(_AHEAD)
         arrived: asyncio.Queue[Any] = asyncio.Queue()
 
         def in_thread() -> None:
@@ -64,7 +65,6 @@ class Threads:
                         return
                     loop.call_soon_threadsafe(arrived.put_nowait, item)
 
-        self._under_way.add(call)
         working = loop.run_in_executor(self._pool, in_thread)
         # Asked for its exception here, too: a reader that leaves first never asks.
         working.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -82,9 +82,17 @@ class Threads:
 
     def close(self) -> None:
         """Break off what is under way; no thread outlives this by long."""
+        self._is_closed = True
         for call in self._under_way:
             call.break_off()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self) -> Call:
+        if self._is_closed:
+            raise ProviderError("The model was closed.")
+        call = Call()
+        self._under_way.add(call)
+        return call
 
 
 def _wait_for(room: threading.Semaphore, loop: asyncio.AbstractEventLoop) -> bool:
