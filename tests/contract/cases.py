@@ -44,6 +44,7 @@ class Case:
         reasoning: Whether the double shows reasoning.
         reports_in_stream: Whether an error can be reported inside a stream.
         numbers_vectors: Whether vectors carry numbers.
+        statuses: Each that the service sends, and how many requests three attempts make of it.
     """
 
     provider: str
@@ -63,6 +64,16 @@ class Case:
     reasoning: bool = True
     reports_in_stream: bool = True
     numbers_vectors: bool = False
+    statuses: tuple[tuple[int, int], ...] = (
+        (400, 1),
+        (401, 1),
+        (403, 1),
+        (404, 1),
+        (408, 3),
+        (429, 3),
+        (500, 3),
+        (503, 3),
+    )
     tls: Callable[[], ssl.SSLContext] | None = None
 
     @property
@@ -130,6 +141,68 @@ CASES = [
         _openai,
         lambda s: {"LLAMACPP_API_KEY": SECRET, "LLAMACPP_BASE_URL": f"{s.url}/v1"},
         numbers_vectors=True,
+    ),
+    Case(
+        "deepseek",
+        "lightrag_openai",
+        "servers.openai:OpenAI",
+        _openai,
+        lambda s: {"DEEPSEEK_API_KEY": SECRET, "DEEPSEEK_BASE_URL": f"{s.url}/v1"},
+        embeds=False,
+        json_schema=False,
+        images=False,
+    ),
+    Case(
+        "anthropic",
+        "lightrag_anthropic",
+        "servers.anthropic:AnthropicService",
+        lambda s: {"api_key": SECRET, "base_url": s.url},
+        lambda s: {"ANTHROPIC_API_KEY": SECRET, "ANTHROPIC_BASE_URL": s.url},
+        model="claude-haiku-5-5",
+        embeds=False,
+        json_object=False,
+    ),
+    Case(
+        "ollama",
+        "lightrag_ollama",
+        "servers.ollama:OllamaService",
+        lambda s: {"api_key": SECRET, "host": s.url},
+        lambda s: {"OLLAMA_API_KEY": SECRET, "OLLAMA_HOST": s.url},
+        model="llama3.2",
+        embedding_model="all-minilm",
+        image_urls=False,
+    ),
+    Case(
+        "bedrock",
+        "lightrag_bedrock",
+        "servers.bedrock:Bedrock",
+        lambda s: {
+            "access_key_id": "AKIDTEST",
+            "secret_access_key": SECRET,
+            "region": "us-east-1",
+            "endpoint_url": s.url,
+        },
+        lambda s: {
+            "AWS_ACCESS_KEY_ID": "AKIDTEST",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": s.url,
+        },
+        model="anthropic.claude-haiku-4-5-20251001-v1:0",
+        embedding_model="cohere.embed-english-v3",
+        json_object=False,
+        image_urls=False,
+        # The service's own statuses say other things than HTTP's.
+        statuses=((400, 1), (403, 1), (404, 1), (429, 3), (500, 3), (503, 3)),
+    ),
+    Case(
+        "hf-inference",
+        "lightrag_hf_inference",
+        "servers.hf_inference:HFInferenceService",
+        lambda s: {"token": SECRET, "base_url": s.url},
+        lambda s: {"HF_INFERENCE_TOKEN": SECRET, "HF_INFERENCE_BASE_URL": s.url},
+        model="meta-llama/Llama-3.1-8B-Instruct",
+        embedding_model="BAAI/bge-small-en-v1.5",
     ),
 ]
 
