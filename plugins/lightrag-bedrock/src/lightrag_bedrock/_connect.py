@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from botocore.credentials import Credentials
 from botocore.tokens import FrozenAuthToken
 
 from lightrag_bedrock._errors import translated
+from lightrag_bedrock._log import masked
 from lightrag_bedrock._sockets import make_breakable
 from lightrag_bedrock._threads import Threads
 from lightrag_bedrock.options import BedrockOptions
@@ -53,18 +54,15 @@ async def connect(connection: BedrockOptions) -> AsyncIterator[Bedrock]:
     _check(connection)
     threads = Threads(connection.max_connections)
     try:
-        with translated():
-            # Finding credentials reads files, and may ask a metadata service.
-            opened = await threads.run(lambda: _Account.open(connection))
-            runtime = await threads.run(
-                lambda: opened.client("bedrock-runtime", connection.endpoint_url)
-            )
-        with redacted(_LOGGERS, *opened.secrets):
-            try:
-                yield Bedrock(runtime, threads, lambda: opened.client("bedrock", opened.control))
-            finally:
-                threads.close()
-                runtime.close()
+        with masked():
+            with translated():
+                # Finding credentials reads files, and may ask a metadata service.
+                account = await threads.run(lambda: _Account.open(connection))
+                runtime = await threads.run(
+                    lambda: account.client("bedrock-runtime", connection.endpoint_url)
+                )
+            with closing(runtime), redacted(_LOGGERS, *account.secrets):
+                yield Bedrock(runtime, threads, lambda: account.client("bedrock", account.control))
     finally:
         threads.close()
 
