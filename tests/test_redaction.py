@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import pickle
+import traceback
 
 import pytest
 
-from ragcore import Secret, redacted
+import ragcore
+from ragcore import AuthenticationError, Secret, redacted
+from ragcore.testing import Script, scripted
 
 KEY = "sk-canary"
+CANARY = "sk-canary-0123456789"
 
 
 def test_a_secret_is_replaced_wherever_a_record_holds_it(caplog: pytest.LogCaptureFixture) -> None:
@@ -37,3 +42,32 @@ def test_what_is_not_secret_is_left_alone(caplog: pytest.LogCaptureFixture) -> N
 
     assert [record.getMessage() for record in caplog.records] == ["sent 5 bytes", f"sent {KEY}"]
     assert caplog.records[0].args == (5,)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_service_that_quotes_the_key_is_not_quoted(streamed: bool) -> None:
+    """Neither in the error nor in its cause, of which the traceback and the log are made."""
+    refused = AuthenticationError(f"Incorrect API key: {CANARY}.")
+    refused.__cause__ = ValueError(f"401: {CANARY}", {"key": CANARY})
+    options = {"script": Script(refused), "api_key": CANARY}
+    with scripted():
+        async with ragcore.completion("scripted:any", **options) as model:
+            with pytest.raises(AuthenticationError, match="Incorrect API key: …") as caught:
+                await (_streamed(model) if streamed else model.complete("Who?"))
+
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+    assert CANARY.encode() not in pickle.dumps(caught.value)
+
+
+async def test_a_word_is_no_secret() -> None:
+    """A local server's key may be any; its errors stay readable."""
+    options = {"script": Script(AuthenticationError("none of these")), "api_key": "none"}
+    with scripted():
+        async with ragcore.completion("scripted:any", **options) as model:
+            with pytest.raises(AuthenticationError, match="none of these"):
+                await model.complete("Who?")
+
+
+async def _streamed(model: ragcore.CompletionModel) -> None:
+    async with model.stream("Who?") as chunks:
+        await anext(chunks)

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import attrs
@@ -14,6 +15,7 @@ from ragcore._errors import at_the_edge
 from ragcore._host_options import HostOptions
 from ragcore._records import Capabilities, Chunk, Retry, Timings
 from ragcore._retry import Attempts, Deadline, persist, within
+from ragcore._secrets import Secret
 from ragcore.errors import OptionsError, PluginError, UnsupportedError
 from ragcore.options import BindingOptions
 
@@ -33,12 +35,17 @@ class Identity:
     options: BindingOptions
     host: HostOptions
     retry: Retry
+    secrets: tuple[Secret, ...] = attrs.field(default=(), repr=False)
     warned: set[str] = attrs.field(factory=set, repr=False, eq=False)
 
     @property
     def reference(self) -> str:
         """How users name it."""
         return f"{self.provider}:{self.model}"
+
+    def at_the_edge(self, attempts: Attempts) -> AbstractContextManager[None]:
+        """Name this model in errors that pass, and keep the account's secrets out of them."""
+        return at_the_edge(self.provider, self.model, attempts, self.secrets)
 
     def refuse(self, option: str, why: str) -> None:
         """
@@ -107,12 +114,12 @@ class Call:
 
     async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try *attempt* as often as it may be tried."""
-        with at_the_edge(self.identity.provider, self.identity.model, self.attempts):
+        with self.identity.at_the_edge(self.attempts):
             return await persist(attempt, self.identity.retry, self.deadline, self.attempts)
 
     async def within(self, step: Callable[[], Awaitable[T]]) -> T:
         """Do *step* before the deadline, once."""
-        with at_the_edge(self.identity.provider, self.identity.model, self.attempts):
+        with self.identity.at_the_edge(self.attempts):
             return await within(step, self.deadline)
 
     def branch(self) -> Call:

@@ -11,7 +11,6 @@ import attrs
 
 from ragcore import _structured
 from ragcore._call import Call, Identity, Model
-from ragcore._errors import at_the_edge
 from ragcore._messages import conversation
 from ragcore._records import Chunk, Completion, CompletionRequest, Message
 from ragcore._stream import Asked, CompletionStream
@@ -78,7 +77,7 @@ class CompletionModel(Model):
             return answer
 
         answer = await call.persist(attempt)
-        with at_the_edge(self._identity.provider, self._identity.model, call.attempts):
+        with self._identity.at_the_edge(call.attempts):
             return attrs.evolve(asked.finished(answer), timings=call.timings())
 
     @asynccontextmanager

@@ -24,6 +24,7 @@ from ragcore._errors import at_the_edge
 from ragcore._host_options import HostEmbeddingOptions, HostOptions
 from ragcore._plugins import registry
 from ragcore._registry import Installed, Registry
+from ragcore._secrets import Secret
 from ragcore.errors import OptionsError, PluginError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import BindingOptions, read
@@ -99,7 +100,12 @@ class Opening(Generic[ProviderT]):
             options=self.options,
             host=self.host,
             retry=self.host.retry or self.provider.retry,
+            secrets=self._secrets(),
         )
+
+    def _secrets(self) -> tuple[Secret, ...]:
+        values = self.connection.asdict().values()
+        return tuple(value for value in values if isinstance(value, Secret))
 
     def ask(self, function: str) -> Any:
         """
@@ -127,7 +133,7 @@ class Opening(Generic[ProviderT]):
         if inspect.iscoroutinefunction(make):
             raise self._broken(f"{self.provider.backend} is async, and can't be")
         async with AsyncExitStack() as stack:
-            with at_the_edge(self.provider.name, self.model_name):
+            with at_the_edge(self.provider.name, self.model_name, secrets=self._secrets()):
                 client = await stack.enter_async_context(shared_client(connect, self.connection))
                 made = make(client, self.model_name, self.options)
                 backend = await stack.enter_async_context(_entered(made))

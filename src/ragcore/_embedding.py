@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ragcore._call import Call, Identity, Model
-from ragcore._errors import at_the_edge
 from ragcore._host_options import HostEmbeddingOptions
 from ragcore._messages import check_text
 from ragcore._records import (
@@ -139,7 +138,7 @@ class EmbeddingModel(Model):
         """Embed one request's texts; positions count from *start* on."""
         single = call.branch()
         try:
-            with at_the_edge(self._identity.provider, self._identity.model, single.attempts):
+            with self._identity.at_the_edge(single.attempts):
                 found = await single.persist(lambda: self._attempt(request))
                 found = self._checked(found, request)
         except InvalidRequestError as exc:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from ragcore._retry import Attempts
+from ragcore._secrets import Secret
 from ragcore.errors import ProviderError, RequestTimeoutError
 
 
 @contextmanager
-def at_the_edge(provider: str, model: str, attempts: Attempts | None = None) -> Iterator[None]:
-    """Say in any :class:`ProviderError` that passes who it was, and after how many attempts."""
+def at_the_edge(
+    provider: str,
+    model: str,
+    attempts: Attempts | None = None,
+    secrets: Iterable[Secret] = (),
+) -> Iterator[None]:
+    """
+    Say in any :class:`ProviderError` that passes who it was, and after how many attempts.
+
+    Services quote a key that they refuse: *secrets* are taken out of what they say.
+    """
     try:
         with _own_timeouts():
             yield
@@ -21,6 +31,7 @@ def at_the_edge(provider: str, model: str, attempts: Attempts | None = None) -> 
         if attempts is not None:
             exc.attempts = attempts.count or None
         _cut(exc)
+        _redact(exc, secrets)
         raise
 
 
@@ -35,13 +46,40 @@ def _own_timeouts() -> Iterator[None]:
 
 def _cut(exc: BaseException) -> None:
     """Drop the tracebacks of an error's causes: frames of an SDK hold keys in their locals."""
+    for cause in _causes(exc):
+        cause.__traceback__ = None
+
+
+# A shorter one, such as the "none" of a local server, is a word and no secret.
+_SHORTEST_SECRET = 8
+
+
+def _redact(exc: BaseException, secrets: Iterable[Secret]) -> None:
+    values = [value for value in (secret.get() for secret in secrets) if _is_secret(value)]
+    for one in (exc, *_causes(exc)):
+        if any(value in str(argument) for value in values for argument in one.args):
+            one.args = tuple(_without(argument, values) for argument in one.args)
+
+
+def _is_secret(value: str) -> bool:
+    return len(value) >= _SHORTEST_SECRET
+
+
+def _without(argument: object, values: list[str]) -> object:
+    text = str(argument)
+    for value in values:
+        text = text.replace(value, "…")
+    return argument if text == str(argument) else text
+
+
+def _causes(exc: BaseException) -> Iterator[BaseException]:
     seen = {id(exc)}
     left = _behind(exc)
     while left:
         cause = left.pop()
         if id(cause) not in seen:
             seen.add(id(cause))
-            cause.__traceback__ = None
+            yield cause
             left += _behind(cause)
 
 

@@ -10,7 +10,6 @@ import attrs
 
 from ragcore import _structured
 from ragcore._call import Call
-from ragcore._errors import at_the_edge
 from ragcore._records import Chunk, Completion, CompletionRequest, Rung
 from ragcore.errors import (
     ContentFilterError,
@@ -131,7 +130,7 @@ class CompletionStream:
             timings=self._call.timings(),
         )
         identity = self._call.identity
-        with at_the_edge(identity.provider, identity.model, self._call.attempts):
+        with identity.at_the_edge(self._call.attempts):
             return self._asked.finished(answer)
 
     def _interrupted(self, message: str) -> InterruptedStreamError:
