@@ -11,6 +11,7 @@ from typing import Any, cast
 import attrs
 import httpx2
 from huggingface_hub import AsyncInferenceClient, get_token
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented
 
 from lightrag_hf_inference._errors import reported, translated
 from lightrag_hf_inference.options import HFInferenceOptions
@@ -46,11 +47,13 @@ class Account:
 
     Attributes:
         http: Shared by all calls.
-        token: None: of this machine, for the router; none for an endpoint.
+        token: For the router and for an endpoint.
+        login: What ``hf auth login`` left on this machine; for the router.
     """
 
     http: httpx2.AsyncClient = attrs.field(repr=False)
     token: Secret | None
+    login: Secret | None
     base_url: str | None
     provider: str
     bill_to: str | None
@@ -79,7 +82,7 @@ class Account:
     def _token(self, address: str | None) -> Secret | None:
         if address is not None:
             return self.token
-        token = self.token or _of_this_machine()
+        token = self.token or self.login
         if token is None:
             raise OptionsError(
                 "token: missing: pass token= or set HF_INFERENCE_TOKEN or HF_TOKEN "
@@ -121,7 +124,8 @@ class _Inference(AsyncInferenceClient):
         super().__init__(
             model=address,
             provider="auto",
-            token=token.get() if token else None,
+            # Without any it would look for one at each call, and might fetch it.
+            token=token.get() if token else "-",
             headers=cast(dict[str, str], headers),  # None takes a header away
             timeout=cast(Any, _TIMEOUT),
         )
@@ -170,7 +174,11 @@ async def connect(connection: HFInferenceOptions) -> AsyncIterator[Account]:
     """Yield the account that *connection* describes; nothing is asked of it yet."""
     _check(connection)
     most = connection.max_connections or _MAX_CONNECTIONS
-    with redacted(_LOGGERS, connection.token or _of_this_machine()), translated():
+    login = None if connection.token else await asyncio.to_thread(_of_this_machine)
+    # The SDK's first request fetches, for its user agent, a list from huggingface.co, and blocks
+    # for up to 3 s (2.4; HF_HUB_DISABLE_TELEMETRY=1 spares it): in a thread it blocks nobody else.
+    await asyncio.to_thread(build_hf_headers, token=False)
+    with redacted(_LOGGERS, connection.token, login), translated():
         async with httpx2.AsyncClient(
             timeout=_TIMEOUT,
             limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
@@ -181,6 +189,7 @@ async def connect(connection: HFInferenceOptions) -> AsyncIterator[Account]:
             yield Account(
                 http=http,
                 token=connection.token,
+                login=login,
                 base_url=connection.base_url,
                 provider=connection.provider,
                 bill_to=connection.bill_to,
