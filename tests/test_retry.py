@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -100,6 +102,36 @@ def test_nothing_else_is_tried_again(clock: FakeClock, error: Exception) -> None
 
     assert caught.value is error
     assert len(script.requests) == 1
+
+
+def test_a_retry_is_told_to_the_log(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """What failed, and when it is tried again; not that it is over."""
+    caplog.set_level("INFO", "ragcore")
+    script = Script(forever=lambda _: RateLimitError("slow down", retry_after=7))
+    with pytest.raises(RateLimitError):
+        clock.run(ask(script, retry=Retry(attempts=2, wait_initial=0)))
+    told = [record.getMessage() for record in caplog.records if record.name == "ragcore"]
+
+    assert told == ["attempt 1 failed, another in 7.0 s: slow down [retry after 7 s]"]
+
+
+def test_nothing_is_written_where_no_logging_is_set_up() -> None:
+    """A library's retries are no business of stderr."""
+    program = """
+import ragcore.sync
+from ragcore import Retry, UnavailableError
+from ragcore.testing import Script, scripted
+
+with scripted():
+    script = Script(UnavailableError("busy"), "answer")
+    with ragcore.sync.completion("scripted:any", script=script, retry=Retry(wait_max=0)) as model:
+        print(model.complete("question").text)
+"""
+    done = subprocess.run(  # noqa: S603  # our own code
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert (done.stdout, done.stderr) == ("answer\n", "")
 
 
 def test_one_attempt_is_one(clock: FakeClock) -> None:

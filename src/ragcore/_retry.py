@@ -8,8 +8,11 @@ stamina passes a wait that its hook returns through unbounded.
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
 import random
 from collections.abc import Awaitable, Callable
+from types import ModuleType
 from typing import TypeVar
 
 import attrs
@@ -18,6 +21,8 @@ from ragcore._records import Retry
 from ragcore.errors import RequestTimeoutError, TransientError
 
 T = TypeVar("T")
+
+_log = logging.getLogger("ragcore")
 
 
 class Deadline:
@@ -79,16 +84,28 @@ async def persist(
             return False
         attempts.last_error = exc
         wait = wait_before_next(retry, attempts.count, exc.retry_after, deadline.left)
-        return wait if wait < deadline.left else False
+        if wait >= deadline.left:
+            return False
+        if attempts.count < retry.attempts:
+            _log.info("attempt %d failed, another in %.1f s: %s", attempts.count, wait, exc)
+        return wait
 
-    # It takes a while to import, which a program that never calls need not pay.
-    import stamina
-
+    stamina = _stamina()
     async for again in stamina.retry_context(on=wait_after, attempts=retry.attempts, timeout=None):
         with again:
             attempts.begin()
             return await within(attempt, deadline, retry.attempt_timeout, attempts.last_error)
     raise AssertionError("stamina ends with a result or an error")
+
+
+@functools.cache
+def _stamina() -> ModuleType:
+    # It takes a while to import, which a program that never calls need not pay.
+    import stamina
+
+    # Where no logging is set up, its bare "stamina.retry_scheduled" would go to stderr.
+    logging.getLogger("stamina").addHandler(logging.NullHandler())
+    return stamina
 
 
 def wait_before_next(
