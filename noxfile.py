@@ -35,10 +35,10 @@ TESTING = [
 
 # What the tests of one plugin need beside that: real models and servers, and what to compare with.
 PLUGIN_TESTING = {
-    "lightrag-anthropic": ["xllamacpp"],
+    "lightrag-anthropic": ["llmock", "xllamacpp"],
     "lightrag-bedrock": ["trustme"],
     "lightrag-hf": ["sentence-transformers>=5"],
-    "lightrag-openai": ["xllamacpp"],
+    "lightrag-openai": ["llmock", "xllamacpp"],
 }
 # What each plugin is for, and none of the others may bring.
 SDKS = {
