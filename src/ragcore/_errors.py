@@ -59,6 +59,9 @@ def _redact(exc: BaseException, secrets: Iterable[Secret]) -> None:
     for one in (exc, *_causes(exc)):
         if any(value in str(argument) for value in values for argument in one.args):
             one.args = tuple(_without(argument, values) for argument in one.args)
+    if any(value in str(cause) for value in values for cause in _causes(exc)):
+        # It says what it keeps elsewhere; ours says the same.
+        exc.__cause__ = exc.__context__ = None
 
 
 def _is_secret(value: str) -> bool:
