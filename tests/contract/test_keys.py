@@ -97,9 +97,9 @@ async def test_the_variables_of_the_service_lead_to_it(
 
 @cases()
 async def test_a_key_is_shown_nowhere(case: Case, caplog: pytest.LogCaptureFixture) -> None:
-    """In no repr, error, traceback, pickle, or log line at DEBUG."""
+    """In no repr, error, traceback, pickle, or log line at DEBUG; not if the service quotes it."""
     caplog.set_level(logging.DEBUG)
-    async with case.serving(Failure(500), Answer()) as service:
+    async with case.serving(Failure(500, f"no, {SECRET}"), Answer()) as service:
         options = case.to(service, retry=ragcore.Retry(attempts=1))
         async with ragcore.completion(case.reference, **options) as model:
             with pytest.raises(ProviderError) as caught:

@@ -59,7 +59,7 @@ class ChatCompletions:
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer in one piece."""
-        with translated(self._client.secrets):
+        with translated():
             answer = await self._client.sdk.chat.completions.create(**self._body(request))
         return self._completion(answer)
 
@@ -69,7 +69,7 @@ class ChatCompletions:
         if self._client.row.stream_usage:
             body["stream_options"] = {"include_usage": True}
         reading = _Reading(think_tags=self._client.row.think_tags)
-        with translated(self._client.secrets):
+        with translated():
             events = await self._client.sdk.chat.completions.create(**body)
             async with events, aclosing(understood(events)) as each:
                 async for event in each:

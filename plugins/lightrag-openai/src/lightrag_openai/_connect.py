@@ -40,7 +40,6 @@ class Client:
     Attributes:
         sdk: Shared by all models of the account.
         row: The service's ways.
-        secrets: What no error may show.
         headers: What each request needs beside the SDK's own.
         deployment: Azure's, where the user named one beside the model.
         default_deployment: Azure's, for references that leave it open.
@@ -48,7 +47,6 @@ class Client:
 
     sdk: AsyncOpenAI
     row: Endpoint
-    secrets: tuple[Secret, ...] = ()
     headers: Mapping[str, Any] = attrs.field(factory=dict)
     deployment: str | None = None
     default_deployment: str | None = None
@@ -77,7 +75,7 @@ async def connect(connection: OpenAIOptions) -> AsyncIterator[Client]:
         )
         sdk.organization, sdk.project = connection.organization, connection.project
         with redacted(_LOGGERS, connection.api_key):
-            yield Client(sdk, OPENAI, _given(connection.api_key), _no_key(connection))
+            yield Client(sdk, OPENAI, _no_key(connection))
 
 
 @asynccontextmanager
@@ -89,7 +87,7 @@ async def connect_compatible(connection: CompatibleOptions) -> AsyncIterator[Cli
         headers = connection.default_headers
         sdk = _sdk(connection.api_key, base_url, http_client, headers, _ambient_headers())
         with redacted(_LOGGERS, connection.api_key):
-            yield Client(sdk, row, _given(connection.api_key), _no_key(connection))
+            yield Client(sdk, row, _no_key(connection))
 
 
 @asynccontextmanager
@@ -114,7 +112,6 @@ async def connect_azure(
             yield Client(
                 sdk,
                 AZURE,
-                _given(connection.api_key, connection.ad_token),
                 deployment=connection.deployment,
                 default_deployment=connection.default_deployment,
             )
@@ -122,7 +119,7 @@ async def connect_azure(
 
 async def list_models(client: Client) -> Iterable[str]:
     """Return the names of the models that the account may use."""
-    with translated(client.secrets):
+    with translated():
         return [model.id async for model in client.sdk.models.list(extra_headers=client.headers)]
 
 
@@ -190,10 +187,6 @@ def _credentials(connection: AzureOpenAIOptions | AzureEmbeddingOptions) -> dict
     if connection.ad_token is not None:
         return {"azure_ad_token": connection.ad_token.get()}
     return {"api_key": connection.api_key.get() if connection.api_key else ""}
-
-
-def _given(*secrets: Secret | None) -> tuple[Secret, ...]:
-    return tuple(secret for secret in secrets if secret is not None)
 
 
 @asynccontextmanager

@@ -82,7 +82,7 @@ class OpenAIEmbedding:
         raise error
 
     async def _ask(self, texts: Sequence[str], request: EmbeddingRequest) -> Embeddings:
-        with translated(self._client.secrets):
+        with translated():
             answer = await self._client.sdk.post(
                 "/embeddings",
                 cast_to=object,

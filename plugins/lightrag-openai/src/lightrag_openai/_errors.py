@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +20,6 @@ from ragcore import (
     ProviderError,
     RagcoreError,
     RequestTimeoutError,
-    Secret,
     UnavailableError,
     http_error,
 )
@@ -36,17 +35,12 @@ RAISED = (
 
 
 @contextmanager
-def translated(secrets: Iterable[Secret] = ()) -> Iterator[None]:
-    """Raise ragcore's errors where the SDK fails, without *secrets* that a service repeats."""
+def translated() -> Iterator[None]:
+    """Raise ragcore's errors where the SDK fails."""
     try:
         yield
     except RAISED as exc:
-        error = translation(exc)
-        shown = str(error.args[0])
-        hidden = _without(shown, secrets)
-        error.args = (hidden,)
-        # The cause says the same, in full.
-        raise error from (exc if hidden == shown else None)
+        raise translation(exc) from exc
 
 
 def translation(exc: Exception) -> RagcoreError:
@@ -231,14 +225,3 @@ TABLE: dict[str, Callable[[Any], RagcoreError]] = {
     "ClientError": _by_connection,
     "JSONDecodeError": _malformed,
 }
-
-
-_SHORTEST_SECRET = 8
-
-
-def _without(text: str, secrets: Iterable[Secret]) -> str:
-    for secret in secrets:
-        # A shorter one, such as the "none" of a local server, is a word and no secret.
-        if len(secret.get()) >= _SHORTEST_SECRET:
-            text = text.replace(secret.get(), "…")
-    return text

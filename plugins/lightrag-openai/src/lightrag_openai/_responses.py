@@ -41,7 +41,7 @@ class Responses:
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer in one piece."""
-        with translated(self._client.secrets):
+        with translated():
             answer = await self._client.sdk.responses.create(**self._body(request))
         if not isinstance(answer, Response) or not isinstance(answer.output, list):
             raise ProviderError(f"what came back is no response: {str(answer)[:200]!r}")
@@ -61,7 +61,7 @@ class Responses:
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer piece by piece, until the event that says how it ended."""
         refusal, said = "", False
-        with translated(self._client.secrets):
+        with translated():
             body = self._body(request) | {"stream": True}
             events = await self._client.sdk.responses.create(**body)
             async with events, aclosing(understood(events)) as each:
