@@ -62,7 +62,7 @@ class HFInferenceService(Service):
             message = f"Input validation error: `inputs` must have less than {self.longest} tokens"
             await self._send(connection, 413, {"error": message, "error_type": "Validation"})
             return
-        rows = [list(reply.rows[n % len(reply.rows)]) for n in range(len(texts))]
+        rows = [list(row) for row in reply.rows]
         spent = {"x-compute-tokens": str(reply.input_tokens)}
         await self._send(connection, 200, rows, spent)
 

@@ -4,10 +4,13 @@ import logging
 import pickle
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import constants
+from huggingface_hub.utils import _detect_agent
 from servers.hf_inference import MODEL, TOKEN, HFInferenceService, completing, embedding
 from servers.wire import Answer, Failure, Vectors
 
@@ -172,6 +175,25 @@ async def test_models_of_an_endpoint() -> None:
                 await list_models(account)
 
     assert names == [MODEL]
+
+
+async def test_no_call_blocks_the_event_loop_for_the_sdks_own_lookups(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it fetches for its user agent, it fetches before, and in a thread."""
+    threads: list[threading.Thread] = []
+
+    def load() -> dict[str, Any]:
+        threads.append(threading.current_thread())
+        return {"harnesses": {}}
+
+    monkeypatch.setattr(_detect_agent, "_registry", None)
+    monkeypatch.setattr(_detect_agent, "_load_registry", load)
+    async with HFInferenceService(Answer()).running() as service, completing(service) as model:
+        await model.complete("Who?")
+
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()
 
 
 async def test_a_timeout_is_always_set() -> None:
