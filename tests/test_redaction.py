@@ -9,7 +9,7 @@ import traceback
 import pytest
 
 import ragcore
-from ragcore import AuthenticationError, Secret, redacted
+from ragcore import AuthenticationError, Retry, Secret, UnavailableError, redacted
 from ragcore.testing import Script, scripted
 
 KEY = "sk-canary"
@@ -57,6 +57,20 @@ async def test_a_service_that_quotes_the_key_is_not_quoted(streamed: bool) -> No
 
     assert CANARY not in "".join(traceback.format_exception(caught.value))
     assert CANARY.encode() not in pickle.dumps(caught.value)
+
+
+async def test_a_retry_that_is_logged_quotes_no_key(caplog: pytest.LogCaptureFixture) -> None:
+    """What failed is written before the error comes out, if it ever does."""
+    caplog.set_level("DEBUG")
+    busy = UnavailableError(f"busy, {CANARY}")
+    options = {"script": Script(busy, "answer"), "api_key": CANARY, "retry": Retry(wait_max=0)}
+    with scripted():
+        async with ragcore.completion("scripted:any", **options) as model:
+            await model.complete("Who?")
+    told = [f"{record.getMessage()} {vars(record)}" for record in caplog.records]
+
+    assert any("busy, …" in line for line in told)
+    assert not any(CANARY in line for line in told)
 
 
 async def test_a_word_is_no_secret() -> None:

@@ -112,7 +112,7 @@ def test_a_retry_is_told_to_the_log(clock: FakeClock, caplog: pytest.LogCaptureF
         clock.run(ask(script, retry=Retry(attempts=2, wait_initial=0)))
     told = [record.getMessage() for record in caplog.records if record.name == "ragcore"]
 
-    assert told == ["attempt 1 failed, another in 7.0 s: slow down [retry after 7 s]"]
+    assert told == ["attempt 1 failed, another in 7.0 s: slow down [scripted:any, retry after 7 s]"]
 
 
 def test_nothing_is_written_where_no_logging_is_set_up() -> None:

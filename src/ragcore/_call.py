@@ -114,8 +114,14 @@ class Call:
 
     async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try *attempt* as often as it may be tried."""
+
+        async def at_the_edge() -> T:
+            # Before anybody logs the failure.
+            with self.identity.at_the_edge(self.attempts):
+                return await attempt()
+
         with self.identity.at_the_edge(self.attempts):
-            return await persist(attempt, self.identity.retry, self.deadline, self.attempts)
+            return await persist(at_the_edge, self.identity.retry, self.deadline, self.attempts)
 
     async def within(self, step: Callable[[], Awaitable[T]]) -> T:
         """Do *step* before the deadline, once."""
