@@ -93,8 +93,6 @@ async def test_an_answer_that_breaks_off_is_an_error(case: Case, how: str) -> No
 @cases(embeds)
 async def test_too_few_vectors_are_an_error(case: Case) -> None:
     """None is missing in silence."""
-    if case.provider in ("bedrock", "hf-inference"):
-        pytest.skip("its double sends as many rows as were asked for")
     async with (
         case.serving(Vectors(ROWS[:2])) as service,
         ragcore.embedding(case.embedding_reference, **case.to_embed(service)) as model,
