@@ -39,6 +39,7 @@ from ragcore._retry_after import retry_after
 from ragcore._secrets import Secret
 from ragcore._stream import CompletionStream
 from ragcore._thinking import ThinkingSplitter, split_thinking
+from ragcore._translation import translating
 from ragcore.errors import (
     AuthenticationError,
     ContentFilterError,
@@ -139,5 +140,6 @@ __all__ = [
     "split_thinking",
     "sync",
     "system",
+    "translating",
     "user",
 ]

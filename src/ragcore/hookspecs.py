@@ -54,8 +54,9 @@ The plugin makes **one attempt** and translates its SDK's exceptions into those 
 :func:`ragcore.retry_after` reads from a response's headers when. Options, retries,
 deadlines, batching, order, checks, timings and the way into LightRAG are the host's.
 
-What services have in common is here, for plugins to call: :func:`ragcore.http_error` (a status to
-an error), :func:`ragcore.retry_after`, :class:`ragcore.ThinkingSplitter` (``<think>`` tags), and
+What services have in common is here, for plugins to call: :func:`ragcore.translating` (an SDK's
+exceptions to errors, by a table), :func:`ragcore.http_error` (a status to an error),
+:func:`ragcore.retry_after`, :class:`ragcore.ThinkingSplitter` (``<think>`` tags), and
 :func:`ragcore.redacted`, which keeps keys out of an SDK's log.
 
 Code is named as text, ``"package.module:attribute"``, and imported once, in a thread, when the

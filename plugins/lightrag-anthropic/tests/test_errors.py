@@ -11,7 +11,7 @@ from servers.anthropic import KEY, REQUEST_ID, AnthropicService, asked
 from servers.wire import Answer, Failure
 
 import ragcore
-from lightrag_anthropic._errors import TABLE, translation
+from lightrag_anthropic._errors import TABLE, translated
 
 # Of signing in as a workload, which has no better name than that it failed.
 BY_THE_ROOT = ("WorkloadIdentityError",)
@@ -136,4 +136,5 @@ def test_what_the_sdk_times_out() -> None:
     """Is a timeout of ours, which is none of Python's."""
     exc = anthropic.APITimeoutError(httpx2.Request("POST", "http://localhost"))
 
-    assert type(translation(exc)) is ragcore.RequestTimeoutError
+    with pytest.raises(ragcore.RequestTimeoutError), translated():
+        raise exc

@@ -8,8 +8,8 @@ Source:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import anthropic
@@ -27,22 +27,13 @@ from ragcore import (
     RequestTimeoutError,
     UnavailableError,
     http_error,
+    translating,
 )
 
 
-@contextmanager
-def translated() -> Iterator[None]:
+def translated() -> AbstractContextManager[None]:
     """Raise ragcore's errors where a request fails."""
-    try:
-        yield
-    except tuple(TABLE) as exc:
-        raise translation(exc) from exc
-
-
-def translation(exc: Exception) -> RagcoreError:
-    """Return what *exc* is called in ragcore, by the nearest of its classes that has a row."""
-    translate = next(TABLE[kind] for kind in type(exc).__mro__ if kind in TABLE)
-    return translate(exc)
+    return translating(TABLE)
 
 
 def reported(body: Any, status: int, headers: Mapping[str, str] | None = None) -> ProviderError:
@@ -162,7 +153,7 @@ def _undecodable(exc: Exception) -> RagcoreError:
     return InterruptedStreamError(f"The service sent what can't be read: {exc}")
 
 
-TABLE: dict[type[Exception], Callable[[Any], RagcoreError]] = {
+TABLE: dict[type[BaseException], Callable[[Any], RagcoreError]] = {
     anthropic.APIStatusError: _by_status,
     anthropic.APITimeoutError: _too_slow,
     anthropic.APIConnectionError: _unreachable,

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx2
@@ -27,22 +27,13 @@ from ragcore import (
     RequestTimeoutError,
     UnavailableError,
     http_error,
+    translating,
 )
 
 
-@contextmanager
-def translated() -> Iterator[None]:
+def translated() -> AbstractContextManager[None]:
     """Raise ragcore's errors where a request fails."""
-    try:
-        yield
-    except tuple(TABLE) as exc:
-        raise translation(exc) from exc
-
-
-def translation(exc: BaseException) -> RagcoreError:
-    """Return what *exc* is called in ragcore, by the nearest of its classes that has a row."""
-    translate = next(TABLE[kind] for kind in type(exc).__mro__ if kind in TABLE)
-    return translate(exc)
+    return translating(TABLE)
 
 
 def reported(response: httpx2.Response) -> ProviderError:
