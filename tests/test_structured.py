@@ -229,6 +229,15 @@ async def test_it_may_be_asked_for_in_words() -> None:
     assert asked.answer.parsed == Poet(name="Goethe", born=1749)
 
 
+async def test_json_is_made_sure_of_where_only_the_schema_is_in_words() -> None:
+    """A model that has a JSON mode is put into it, and told of the schema."""
+    asked = await ask(Poet, FENCED, provider="half", on_unsupported="prompt")
+
+    assert asked.request.response_format == JSONObject()
+    assert json.dumps(Poet.model_json_schema()) in asked.request.messages[0].content
+    assert asked.answer.structured == "prompted"
+
+
 async def test_words_are_added_to_the_callers() -> None:
     """One system message, the caller's first: many templates take no second."""
     asked = await ask(JSONObject(), provider="plain", on_unsupported="prompt", system="Be kind.")

@@ -12,7 +12,7 @@ import attrs
 from ragcore import _structured
 from ragcore._call import Call, Identity, Model
 from ragcore._messages import conversation
-from ragcore._records import Chunk, Completion, CompletionRequest, Message
+from ragcore._records import Chunk, Completion, CompletionRequest, JSONObject, Message
 from ragcore._stream import Asked, CompletionStream
 from ragcore.errors import OptionsError, UnsupportedError
 from ragcore.hookspecs import CompletionBackend
@@ -160,7 +160,10 @@ class CompletionModel(Model):
         if _structured.is_native(wanted.format, self.capabilities):
             return turns, wanted.format, wanted, "native"
         if self._identity.host.on_unsupported == "prompt":
-            return _structured.prompted(turns, wanted.format), None, wanted, "prompted"
+            # Half of what was asked for is better than nothing of it.
+            least = JSONObject()
+            native = least if _structured.is_native(least, self.capabilities) else None
+            return _structured.prompted(turns, wanted.format), native, wanted, "prompted"
         self._identity.refuse(
             "response_format",
             "the model can't be made to answer in JSON; on_unsupported='prompt' asks it in words",
