@@ -49,8 +49,8 @@ async def completion(reference: str, **options: Any) -> AsyncIterator[Completion
         OptionsError: Options are missing, unknown or invalid; all problems at once.
     """
     opening = await asyncio.to_thread(resolve_completion, reference, options)
-    async with opening.backend() as backend:
-        yield CompletionModel(backend, opening.identity())
+    async with completion_model(opening) as model:
+        yield model
 
 
 @asynccontextmanager
@@ -70,8 +70,8 @@ async def embedding(reference: str, **options: Any) -> AsyncIterator[EmbeddingMo
         OptionsError: Options are missing, unknown or invalid; all problems at once.
     """
     opening = await asyncio.to_thread(resolve_embedding, reference, options)
-    async with opening.backend() as backend:
-        yield EmbeddingModel(backend, opening.identity(), opening.host)
+    async with embedding_model(opening) as model:
+        yield model
 
 
 def providers() -> Installed:
@@ -147,6 +147,20 @@ class Opening(Generic[ProviderT]):
             f"{self.distribution} can't be used: {what}. "
             f"Ask the authors of {self.distribution} to mend it."
         )
+
+
+@asynccontextmanager
+async def completion_model(opening: Opening[CompletionProvider]) -> AsyncIterator[CompletionModel]:
+    """Hold the model that *opening* has found and read the options of."""
+    async with opening.backend() as backend:
+        yield CompletionModel(backend, opening.identity())
+
+
+@asynccontextmanager
+async def embedding_model(opening: Opening[EmbeddingProvider]) -> AsyncIterator[EmbeddingModel]:
+    """Hold the model that *opening* has found and read the options of."""
+    async with opening.backend() as backend:
+        yield EmbeddingModel(backend, opening.identity(), opening.host)
 
 
 def _entered(backend: Any) -> AbstractAsyncContextManager[Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
-from ragcore._completion import CompletionModel
-from ragcore._connect import Opening, resolve_completion
+from ragcore._connect import completion_model, resolve_completion
 from ragcore._records import Image, JSONObject, Message, user
 from ragcore.errors import OptionsError
 from ragcore.lightrag._answer import Telling, begun, engines_errors
@@ -73,7 +71,7 @@ def llm_model_func(reference: str, **options: Any) -> Callable[..., Coroutine[An
         if response_format is None and (keyword_extraction or entity_extraction):
             response_format = JSONObject()
         messages = (*_history(history_messages), user(prompt, images=_images(image_inputs)))
-        entry = kept(opening, _open)
+        entry = kept(opening, completion_model)
         model, left = await entry.model()
         arguments = {
             "system": system_prompt,
@@ -90,12 +88,6 @@ def llm_model_func(reference: str, **options: Any) -> Callable[..., Coroutine[An
             return telling.whole(await model.complete(messages, **arguments))
 
     return complete
-
-
-@asynccontextmanager
-async def _open(opening: Opening[Any]) -> AsyncIterator[CompletionModel]:
-    async with opening.backend() as backend:
-        yield CompletionModel(backend, opening.identity())
 
 
 def _refuse_foreign_words(options: Mapping[str, Any]) -> None:

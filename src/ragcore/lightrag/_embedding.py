@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ragcore._connect import Opening, resolve_embedding
+from ragcore._connect import Opening, embedding_model, resolve_embedding
 from ragcore._embedding import EmbeddingModel
 from ragcore._records import Embeddings
 from ragcore.errors import OptionsError
@@ -73,7 +72,7 @@ def embedding_func(
         token_tracker: Any = None,
         **options: Any,
     ) -> npt.NDArray[np.float32]:
-        model, left = await kept(opening, _open).model()
+        model, left = await kept(opening, embedding_model).model()
         arguments = {
             "input_type": context,
             "truncate": "end",
@@ -105,12 +104,6 @@ def _length(reference: str, asked: int | None, known: int | None, *, can_choose:
     if not can_choose and known not in (None, length):
         raise OptionsError(f"dimensions: the vectors of {reference} have {known}, not {length}")
     return length
-
-
-@asynccontextmanager
-async def _open(opening: Opening[Any]) -> AsyncIterator[EmbeddingModel]:
-    async with opening.backend() as backend:
-        yield EmbeddingModel(backend, opening.identity(), opening.host)
 
 
 def _described(opening: Opening[EmbeddingProvider]) -> tuple[int | None, int | None]:
