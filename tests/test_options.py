@@ -85,14 +85,15 @@ def test_none_and_empty_are_not_set() -> None:
 
     (found,) = read([AcmeLLMOptions], {"top_k": None, "temperature": None, "dtype": None}, environ)
 
-    assert found.asdict() == {"top_k": 5, "dtype": "auto"}
+    assert found.asdict() == {"top_k": 5}
+    assert found.dtype == "auto"  # type: ignore[attr-defined]  # of the class that was asked for
 
 
 def test_zero_and_false_are_set() -> None:
     """What is falsy is not unset."""
     options = AcmeLLMOptions(temperature=0, flag=False, stop=[])
 
-    assert options.asdict() == {"temperature": 0.0, "flag": False, "stop": [], "dtype": "auto"}
+    assert options.asdict() == {"temperature": 0.0, "flag": False, "stop": []}
 
 
 def test_aliases_come_after_the_standard_name() -> None:
@@ -114,7 +115,8 @@ def test_keyword_only_options_have_no_variable() -> None:
     (found,) = read([AcmeOptions], {}, {"ACME_OPENER": "x"})
 
     assert field.variables == ()
-    assert found.asdict() == {"base_url": "https://acme"}
+    assert found.asdict() == {}
+    assert found.opener is None  # type: ignore[attr-defined]  # of the class that was asked for
 
 
 def test_a_bare_field_is_an_option_too() -> None:
@@ -222,7 +224,7 @@ def test_no_is_written_in_many_ways(text: str) -> None:
         ({"temperature": float("nan")}, "temperature: nan is not a number"),
         ({"temperature": 10**400}, "is not a number"),
         ({"temperature": -0.1}, "temperature: -0.1 is not 0 or more"),
-        ({"top_k": 1.0}, "top_k: 1.0 is not a whole number"),
+        ({"top_k": 1.5}, "top_k: 1.5 is not a whole number"),
         ({"top_k": True}, "top_k: True is not a whole number"),
         ({"flag": 1}, "flag: 1 is not True or False"),
         ({"think": "medium"}, "think: 'medium' is not True or False or one of 'low', 'high'"),

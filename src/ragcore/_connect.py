@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -23,11 +23,11 @@ from ragcore._embedding import EmbeddingModel
 from ragcore._errors import at_the_edge
 from ragcore._host_options import HostEmbeddingOptions, HostOptions
 from ragcore._plugins import registry
-from ragcore._registry import Installed, Registry
+from ragcore._registry import Installed
 from ragcore._secrets import Secret
 from ragcore.errors import OptionsError, PluginError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
-from ragcore.options import BindingOptions, read
+from ragcore.options import BindingOptions, Sources, read
 
 ProviderT = TypeVar("ProviderT", CompletionProvider, EmbeddingProvider)
 
@@ -87,7 +87,8 @@ class Opening(Generic[ProviderT]):
     distribution: str
     model_name: str
     connection: BindingOptions
-    options: BindingOptions
+    # Two that are equal may differ in what was set, which is what is sent.
+    options: BindingOptions = attrs.field(eq=lambda options: (options, options.asdict()))
     host: Any
 
     def identity(self) -> Identity:
@@ -167,19 +168,28 @@ def _entered(backend: Any) -> AbstractAsyncContextManager[Any]:
     return backend if hasattr(type(backend), "__aenter__") else nullcontext(backend)
 
 
-def resolve_completion(reference: str, options: dict[str, Any]) -> Opening[CompletionProvider]:
+def resolve_completion(
+    reference: str, options: Mapping[str, Any], sources: Sources | None = None
+) -> Opening[CompletionProvider]:
     """Find who completes *reference*, and read its options; blocks on the first use."""
     name, model_name = _split(reference)
     found = registry()
-    return _opening(found, found.completion_provider(name), model_name, HostOptions, options)
+    provider = found.completion_provider(name)
+    groups = [provider.connection, provider.options, HostOptions]
+    read_options = read(groups, options, sources=sources)
+    return Opening(provider, found.distribution_of(provider), model_name, *read_options)
 
 
-def resolve_embedding(reference: str, options: dict[str, Any]) -> Opening[EmbeddingProvider]:
+def resolve_embedding(
+    reference: str, options: Mapping[str, Any], sources: Sources | None = None
+) -> Opening[EmbeddingProvider]:
     """Find who embeds *reference*, and read its options; blocks on the first use."""
     name, model_name = _split(reference)
     found = registry()
     provider = found.embedding_provider(name)
-    return _opening(found, provider, model_name, HostEmbeddingOptions, options)
+    groups = [provider.connection, provider.options, HostEmbeddingOptions]
+    read_options = read(groups, options, sources=sources)
+    return Opening(provider, found.distribution_of(provider), model_name, *read_options)
 
 
 def _split(reference: str) -> tuple[str, str]:
@@ -189,15 +199,3 @@ def _split(reference: str) -> tuple[str, str]:
             f"{reference!r} is not a reference: PROVIDER:MODEL, such as 'openai:gpt-4o-mini'"
         )
     return name, model_name
-
-
-def _opening(
-    found: Registry,
-    provider: ProviderT,
-    model_name: str,
-    host_options: type[HostOptions],
-    given: dict[str, Any],
-) -> Opening[ProviderT]:
-    connection, options, host = read([provider.connection, provider.options, host_options], given)
-    distribution = found.distribution_of(provider)
-    return Opening(provider, distribution, model_name, connection, options, host)

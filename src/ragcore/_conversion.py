@@ -1,8 +1,12 @@
 """
 Strict conversion: keywords are checked, text is parsed, and nothing is guessed.
 
-Two cattrs converters know the types an option can have. A hook that can't convert raises
-:class:`Unconvertible`, whose text completes the sentence "'hot' is not …".
+Two cattrs converters know the types an option can have. They agree: what a keyword takes can be
+written as text, and is the same value again. So a whole number may be written ``1.0``, as in JSON,
+and where a ``str`` is one of several types, one that reads as another of them is that other.
+
+A hook that can't convert raises :class:`Unconvertible`, whose text completes the sentence
+"'hot' is not …".
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from ragcore._secrets import Secret
 
@@ -49,16 +53,34 @@ def from_text(annotation: Any, text: str) -> Any:
     return _texts().structure(text, annotation)
 
 
+def to_text(value: Any) -> str:
+    """
+    Return *value* as one writes it into an environment; None is an empty text.
+
+    A secret is written out.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, Secret):
+        return value.get()
+    return json.dumps(value) if isinstance(value, bool | dict | list | tuple) else str(value)
+
+
+def to_json(value: Any) -> Any:
+    """Return *value* as JSON has it."""
+    return str(value) if isinstance(value, Path) else value
+
+
 def describe(annotation: Any) -> str:
     """Return what values of the type are, in words: ``a whole number``."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
         return "one of " + ", ".join(map(repr, arguments))
-    if _is_union(annotation):
+    if is_union(annotation):
         return " or ".join(describe(kind) for kind in _kinds(annotation))
-    if _is_list(annotation):
-        return f"a list, each item {describe(arguments[0])}"
-    if _is_dict(annotation) and arguments:
+    if is_list(annotation):
+        return f"a list, each item {describe(arguments[0])}" if arguments else "a list"
+    if is_dict(annotation) and arguments:
         return f"{_WORDS[dict]}, each value {describe(arguments[1])}"
     kind = origin or annotation
     return _WORDS.get(kind, f"a {getattr(kind, '__name__', kind)}")
@@ -76,19 +98,59 @@ _WORDS = {
 }
 
 
-def _is_union(annotation: Any) -> bool:
+def describe_text(annotation: Any) -> str:
+    """Return how one writes values of the type as text, in words: ``JSON list of text``."""
+    if is_literal(annotation):
+        return " | ".join(map(to_text, typing.get_args(annotation)))
+    if is_union(annotation):
+        return " | ".join(describe_text(kind) for kind in _kinds(annotation))
+    if is_list(annotation):
+        return f"JSON list of {describe_text(item_of(annotation))}"
+    if is_dict(annotation):
+        _, kind = typing.get_args(annotation) or (str, Any)
+        return "JSON object" if kind is Any else f"JSON object of {describe_text(kind)}"
+    return _TEXT_WORDS.get(annotation, describe(annotation))
+
+
+_TEXT_WORDS = {
+    bool: "true | false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    Path: "path",
+    Secret: "secret",
+    Any: "JSON",
+}
+
+
+def is_union(annotation: Any) -> bool:
+    """Say whether it is one of several types."""
     return typing.get_origin(annotation) in (typing.Union, types.UnionType)
 
 
-def _is_literal(annotation: Any) -> bool:
+def is_literal(annotation: Any) -> bool:
+    """Say whether it is one of several values."""
     return typing.get_origin(annotation) is Literal
 
 
-def _is_list(annotation: Any) -> bool:
-    return typing.get_origin(annotation) in (list, tuple, Sequence)
+def is_list(annotation: Any) -> bool:
+    """Say whether its values are lists or tuples."""
+    return (typing.get_origin(annotation) or annotation) in (list, tuple, Sequence)
 
 
-def _is_dict(annotation: Any) -> bool:
+def item_of(annotation: Any) -> Any:
+    """Return the type of the items of a list."""
+    return (typing.get_args(annotation) or (Any,))[0]
+
+
+def bare(annotation: Any) -> Any:
+    """Return the type without ``| None``; a union of more stays one."""
+    kinds = _kinds(annotation)
+    return kinds[0] if is_union(annotation) and len(kinds) == 1 else annotation
+
+
+def is_dict(annotation: Any) -> bool:
+    """Say whether its values are dicts with str keys."""
     return (typing.get_origin(annotation) or annotation) in (dict, Mapping)
 
 
@@ -102,21 +164,31 @@ def _kinds(annotation: Any) -> list[Any]:
 @functools.cache
 def _values() -> cattrs.Converter:
     converter = _converter(_instance)
-    for kind in (bool, int, str):
+    for kind in (bool, str):
         converter.register_structure_hook(kind, _exactly)
+    converter.register_structure_hook(int, _whole_number)
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook(Path, _path)
     converter.register_structure_hook(Secret, _secret)
-    converter.register_structure_hook_factory(_is_dict, _dict_of)
-    converter.register_structure_hook_func(_is_literal, _choice)
-    converter.register_structure_hook_factory(_is_list, _list_of)
+    converter.register_structure_hook_factory(is_dict, _dict_of)
+    converter.register_structure_hook_func(is_literal, _choice)
+    converter.register_structure_hook_factory(is_list, _list_of)
+    converter.register_structure_hook_func(_is_union_with_str, _str_or_other)
     return converter
 
 
 def _exactly(value: Any, kind: Any) -> Any:
-    # bool is a subclass of int, and True is no number of tokens.
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+    if isinstance(value, kind):
         return value
+    raise Unconvertible(describe(kind))
+
+
+def _whole_number(value: Any, kind: Any) -> int:
+    # bool is a subclass of int, and True is no number of tokens.
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     raise Unconvertible(describe(kind))
 
 
@@ -161,15 +233,26 @@ def _dict_of(annotation: Any, converter: cattrs.Converter) -> Hook:
 
 def _choice(value: Any, annotation: Any) -> Any:
     for choice in typing.get_args(annotation):
-        # 1 == True: the type belongs to the choice.
-        if type(value) is type(choice) and value == choice:
+        # 1 == True, and True is no number; but 16.0 is 16.
+        if isinstance(value, bool) is isinstance(choice, bool) and value == choice:
             return choice
     raise Unconvertible(describe(annotation))
 
 
+def _is_union_with_str(annotation: Any) -> bool:
+    return is_union(annotation) and str in typing.get_args(annotation)
+
+
+def _str_or_other(value: Any, annotation: Any) -> Any:
+    if isinstance(value, str):
+        return from_text(annotation, value)
+    return _first_of(annotation, _values())(value, annotation)
+
+
 def _list_of(annotation: Any, converter: cattrs.Converter) -> Hook:
-    item = typing.get_args(annotation)[0]
-    build: Callable[[Iterable[Any]], Any] = list if typing.get_origin(annotation) is list else tuple
+    item = item_of(annotation)
+    kind = typing.get_origin(annotation) or annotation
+    build: Callable[[Iterable[Any]], Any] = list if kind is list else tuple
 
     def convert(value: Any, _: Any) -> Any:
         if not isinstance(value, list | tuple | set | frozenset):
@@ -199,7 +282,7 @@ def _is_instance(value: Any, kind: Any) -> bool:
 
 # --- text ---------------------------------------------------------------------------------
 
-_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+_TRUE, _FALSE = ("true", "1", "yes", "t", "on"), ("false", "0", "no", "f", "off")
 
 
 @functools.cache
@@ -211,9 +294,9 @@ def _texts() -> cattrs.Converter:
     converter.register_structure_hook(str, _exactly)
     converter.register_structure_hook(Path, _path)
     converter.register_structure_hook(Secret, _secret)
-    converter.register_structure_hook_func(_is_dict, _json)
-    converter.register_structure_hook_func(_is_list, _json)
-    converter.register_structure_hook_func(_is_literal, _choice_from_text)
+    converter.register_structure_hook_func(is_dict, _json)
+    converter.register_structure_hook_func(is_list, _json)
+    converter.register_structure_hook_func(is_literal, _choice_from_text)
     return converter
 
 
@@ -239,18 +322,28 @@ def _number_from_text(text: str, kind: Any) -> float:
 
 
 def _choice_from_text(text: str, annotation: Any) -> Any:
-    for choice in typing.get_args(annotation):
-        if str(choice) == text.strip():
-            return choice
+    word, choices = text.strip(), typing.get_args(annotation)
+    for same in (str.__eq__, _is_same_word):
+        for choice in choices:
+            if same(str(choice), word):
+                return choice
     raise Unconvertible(describe(annotation))
+
+
+def _is_same_word(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold()
 
 
 def _json(text: str, annotation: Any) -> Any:
     try:
-        return from_value(annotation, json.loads(text))
+        return from_value(annotation, json.loads(text, parse_constant=_no_json))
     except (ValueError, RecursionError):
         wanted = describe(annotation).removeprefix("a ")
         raise Unconvertible(f"JSON for a {wanted}") from None
+
+
+def _no_json(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")
 
 
 def _keyword_only(_: str, annotation: Any) -> Any:
@@ -266,7 +359,7 @@ def _converter(fallback: Hook) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=False)
     # Last registered, first asked: this one answers for what no other hook knows.
     converter.register_structure_hook_func(lambda _: True, fallback)
-    converter.register_structure_hook_factory(_is_union, _first_of)
+    converter.register_structure_hook_factory(is_union, _first_of)
     return converter
 
 

@@ -1,0 +1,93 @@
+"""Option classes written as LightRAG's are: dataclasses with ``_binding_name`` and ``_help``."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import attrs
+
+from ragcore._fields import documented
+
+
+@contextmanager
+def adopted(cls: type) -> Iterator[None]:
+    """
+    Let attrs see the fields of *cls* that a dataclass would see.
+
+    ``@dataclass`` runs after it, on the finished class. It replaces nothing that is the class's own
+    already, and finds the defaults that it looks for.
+    """
+    found = {**_inherited(cls), **_own(cls)}
+    annotations = vars(cls).get("__annotations__", {})
+    cls.__annotations__ = {name: kind for name, (kind, _) in found.items()} | annotations
+    for name, (_, value) in found.items():
+        setattr(cls, name, _declared(value))
+    yield
+    for name, (_, value) in found.items():
+        if value is not attrs.NOTHING:
+            setattr(cls, name, value)
+
+
+_Found = dict[str, tuple[Any, Any]]
+
+
+def _inherited(cls: type) -> _Found:
+    """Return the fields of dataclasses that *cls* mixes in, with their types resolved."""
+    found: _Found = {}
+    for base in reversed(cls.__mro__[1:]):
+        if "__dataclass_fields__" not in vars(base) or hasattr(base, "__attrs_attrs__"):
+            continue
+        hints = typing.get_type_hints(base)
+        for field in dataclasses.fields(base):
+            found[field.name] = (hints[field.name], _value(field))
+    return found
+
+
+def _value(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return dataclasses.field(default_factory=field.default_factory)
+    return attrs.NOTHING if field.default is dataclasses.MISSING else field.default
+
+
+def _own(cls: type) -> _Found:
+    """Return the own fields of *cls*, if it is written so."""
+    if not _is_written_so(cls):
+        return {}
+    names = vars(cls).get("__annotations__", {})
+    values = {name: vars(cls).get(name, attrs.NOTHING) for name in names}
+    return {
+        name: (kind, values[name])
+        for name, kind in names.items()
+        if not _is_class_variable(kind) and not isinstance(values[name], _Declared)
+    }
+
+
+# What option() returns; attrs has no public name for it.
+_Declared = type(attrs.field())
+
+
+def _is_written_so(cls: type) -> bool:
+    own = vars(cls)
+    return "_binding_name" in own or any(isinstance(v, dataclasses.Field) for v in own.values())
+
+
+def _is_class_variable(kind: Any) -> bool:
+    if isinstance(kind, str):
+        return kind.startswith(("ClassVar", "typing.ClassVar", "t.ClassVar"))
+    return kind is ClassVar or typing.get_origin(kind) is ClassVar
+
+
+def _declared(value: Any) -> Any:
+    match value:
+        case dataclasses.Field(default_factory=factory) if factory is not dataclasses.MISSING:
+            return documented(attrs.Factory(factory), factory())
+        case dataclasses.Field(default=dataclasses.MISSING):
+            return documented(attrs.NOTHING, None)
+        case dataclasses.Field(default=default):
+            return documented(default, default)
+        case _:
+            return documented(value, None if value is attrs.NOTHING else value)

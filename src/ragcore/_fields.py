@@ -1,0 +1,255 @@
+"""One option as it was declared: what every use of it is made of."""
+
+from __future__ import annotations
+
+import functools
+import typing
+from collections.abc import Callable, Hashable
+from typing import Any, Literal, cast
+
+import attrs
+
+from ragcore._conversion import Unconvertible, describe_text, to_text
+from ragcore._secrets import Secret
+
+Scope = Literal["model", "call"]
+
+_DERIVED = "\0derived"
+_METADATA = "ragcore"
+
+
+@attrs.frozen
+class _Declaration:
+    help: str = ""
+    env: str | tuple[str, ...] | None = _DERIVED
+    role_env: str | None = None
+    secret: bool = False
+    scope: Scope = "model"
+    minimum: float | None = None
+    maximum: float | None = None
+    provider_default: Any = None
+    same_as: str | None = None
+    unless: tuple[str, ...] = ()
+
+
+def option(
+    help: str,  # noqa: A002  # the word argparse and click use for it
+    *,
+    default: Any = attrs.NOTHING,
+    env: str | tuple[str, ...] | None = _DERIVED,
+    role_env: str | None = None,
+    secret: bool = False,
+    scope: Scope = "model",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    provider_default: Any = None,
+    same_as: str | None = None,
+    unless: tuple[str, ...] = (),
+) -> Any:
+    """
+    Declare one option of a :class:`BindingOptions` class.
+
+    Args:
+        help: One sentence for users; names the unit of a number.
+        default: Left out: the option must be set. None: unset unless somebody sets it.
+        env: Environment variable; in a tuple the first is the standard name and the rest are
+            aliases. Left out: ``BINDING_FIELD``. None: a keyword argument only.
+        role_env: Variable that is read with the prefix of a role only (``EXTRACT_…``), for an
+            option without *env* because the SDK reads the variable itself.
+        secret: The value is not to be shown; a ``str`` becomes a :class:`ragcore.Secret` where the
+            type is one.
+        scope: ``"call"`` if it may also be set for a single call.
+        minimum: The least that a number may be, where the service documents it.
+        maximum: The most that a number may be, where the service documents it.
+        provider_default: What the service takes where this is unset; for documentation only.
+        same_as: What the host calls the same thing (``"max_output_tokens"``): a call that says
+            both is refused.
+        unless: Options that can stand for this one, such as other credentials. Where one of them
+            is given by a stronger source, this one's weaker ones are not read.
+    """
+    declared = _Declaration(
+        help=help,
+        env=env,
+        role_env=role_env,
+        secret=secret,
+        scope=scope,
+        minimum=minimum,
+        maximum=maximum,
+        provider_default=provider_default,
+        same_as=same_as,
+        unless=tuple(unless),
+    )
+    return attrs.field(
+        default=default, metadata={_METADATA: declared}, repr=_shown if secret else True
+    )
+
+
+def documented(default: Any, provider_default: Any) -> Any:
+    """Declare an option as LightRAG's classes do: for any call, with a default that is not sent."""
+    declared = _Declaration(scope="call", provider_default=provider_default)
+    return attrs.field(default=default, metadata={_METADATA: declared})
+
+
+def _shown(value: object) -> str:
+    return repr(value) if value is None or isinstance(value, Secret) else "Secret(…)"
+
+
+@attrs.frozen
+class OptionField:
+    """
+    One option as it was declared, ready to be documented or read.
+
+    Attributes:
+        variables: Environment variables, the standard name first; empty for keyword-only.
+        type: The annotation, resolved.
+        default: ``attrs.NOTHING`` if it has to be set.
+        minimum: The least that a number may be; None for any.
+        maximum: The most that a number may be; None for any.
+        provider_default: What the service takes where this is unset, if that is known.
+        role_variable: What a role's prefix goes before, if not before *variables*.
+        same_as: The host's name for the same thing, if it has one.
+        unless: Options that stand for this one.
+    """
+
+    binding: str
+    name: str
+    type: Any
+    help: str
+    default: Any
+    variables: tuple[str, ...]
+    secret: bool
+    scope: Scope
+    minimum: float | None = None
+    maximum: float | None = None
+    provider_default: Any = None
+    role_variable: str | None = None
+    same_as: str | None = None
+    unless: tuple[str, ...] = ()
+
+    @property
+    def required(self) -> bool:
+        """Whether somebody has to set it."""
+        return self.default is attrs.NOTHING
+
+    @property
+    def where(self) -> str:
+        """Its full name, as messages end with it."""
+        return f"{self.binding}.{self.name}"
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Its command-line flags, LightRAG's spelling first; empty for keyword-only."""
+        if not self.variables:
+            return ()
+        prefix = f"--{self.binding.replace('_', '-')}-"
+        return tuple(dict.fromkeys((prefix + self.name, prefix + self.name.replace("_", "-"))))
+
+    @property
+    def destination(self) -> str:
+        """Its name among parsed command-line arguments."""
+        return f"{self.binding}_{self.name}"
+
+    @property
+    def wanted(self) -> str:
+        """What one writes for a value, in words: ``number, 0 to 2``."""
+        kind = describe_text(self.type)
+        return f"{kind}, {self._range}" if self._range else kind
+
+    @property
+    def unset(self) -> str:
+        """What happens where it is not set, in words; empty if nothing is known."""
+        if self.required:
+            return "required"
+        known = self.provider_default if self.default is None else self.default
+        if known is None:
+            return ""
+        return f"default: {known if isinstance(known, str) else to_text(known)}"
+
+    def role_variables(self, role: str) -> tuple[str, ...]:
+        """Return the variables that set it for *role* alone."""
+        names = self.variables or (self.role_variable,)
+        return tuple(f"{role.upper()}_{name}" for name in names if name)
+
+    def checked(self, convert: Callable[[Any, Any], Any], value: Any) -> Any:
+        """
+        Return *value* as *convert* makes it.
+
+        Raises:
+            Unconvertible: It has another type, or is too small or too large.
+        """
+        converted = convert(self.type, value)
+        is_number = isinstance(converted, int | float) and not isinstance(converted, bool)
+        if is_number and not self._is_in_range(converted):
+            raise Unconvertible(self._range)
+        return converted
+
+    def _is_in_range(self, number: float) -> bool:
+        is_large_enough = self.minimum is None or number >= self.minimum
+        return is_large_enough and (self.maximum is None or number <= self.maximum)
+
+    @property
+    def _range(self) -> str:
+        match self.minimum, self.maximum:
+            case None, None:
+                return ""
+            case least, None:
+                return f"{least:g} or more"
+            case None, most:
+                return f"{most:g} or less"
+            case least, most:
+                return f"{least:g} to {most:g}"
+
+
+@functools.cache
+def fields_of(cls: Hashable) -> tuple[OptionField, ...]:
+    """Return the options of an option class, inherited ones first."""
+    hints = typing.get_type_hints(cls)
+    return tuple(
+        _field(cls, attribute, hints[attribute.name])
+        for attribute in attrs.fields(cast("Any", cls))
+        if attribute.init
+    )
+
+
+def _field(cls: Any, attribute: attrs.Attribute[Any], annotation: Any) -> OptionField:
+    declared: _Declaration = attribute.metadata.get(_METADATA) or _Declaration()
+    binding = cls.binding()
+    match declared.env:
+        case None:
+            variables: tuple[str, ...] = ()
+        case str(name) if name == _DERIVED:
+            variables = (f"{binding}_{attribute.name}".upper(),)
+        case str(name):
+            variables = (name,)
+        case names:
+            variables = tuple(names)
+    return OptionField(
+        binding=binding,
+        name=attribute.name,
+        type=annotation,
+        help=help_of(cls, attribute),
+        default=_default(attribute),
+        variables=variables,
+        # What is typed as a secret is one, whether or not it was said twice.
+        secret=declared.secret or Secret in (annotation, *typing.get_args(annotation)),
+        scope=declared.scope,
+        minimum=declared.minimum,
+        maximum=declared.maximum,
+        provider_default=declared.provider_default,
+        role_variable=declared.role_env,
+        same_as=declared.same_as,
+        unless=declared.unless,
+    )
+
+
+def _default(attribute: attrs.Attribute[Any]) -> Any:
+    # attrs.Factory is typed as a function that returns its argument.
+    factory = getattr(attribute.default, "factory", None)
+    return attribute.default if factory is None else factory()
+
+
+def help_of(cls: Any, attribute: attrs.Attribute[Any]) -> str:
+    """Return the help of one option: as declared, or as LightRAG's classes have it."""
+    declared: _Declaration | None = attribute.metadata.get(_METADATA)
+    own: str = declared.help if declared else ""
+    return own or cls._help.get(attribute.name, "")  # the seeds' name for it

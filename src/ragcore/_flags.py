@@ -1,0 +1,118 @@
+"""Options as command-line flags, over :mod:`argparse`, as LightRAG's server has them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ragcore._conversion import bare, is_list, item_of
+from ragcore._fields import OptionField
+from ragcore._reading import Found, Invalid, Sources
+from ragcore.errors import OptionsError
+
+if TYPE_CHECKING:
+    from ragcore.options import BindingOptions
+
+
+def add(
+    parser: argparse.ArgumentParser,
+    group: type[BindingOptions],
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    """
+    Add the flags of *group* to *parser*.
+
+    Args:
+        parser: An option that is not set leaves nothing among its arguments.
+        group: One that has a binding.
+        environ: What flags default to; :data:`os.environ` unless another is given.
+    """
+    arguments = parser.add_argument_group(f"{group.binding()} binding options")
+    sources = Sources(environ=os.environ if environ is None else environ)
+    for field in group.fields():
+        if field.flags:
+            default = sources.strongest(field, {})
+            arguments.add_argument(
+                *field.flags,
+                action=_Flag,
+                field=field,
+                dest=field.destination,
+                default=argparse.SUPPRESS if default is None else _value_or_invalid(default),
+                metavar=field.name.upper(),
+                help=help_of(field).replace("%", "%%"),
+            )
+
+
+def described(group: type[BindingOptions]) -> Iterator[dict[str, Any]]:
+    """Yield what LightRAG's classes say of each of their flags."""
+    for field in group.fields():
+        if field.flags:
+            known = field.provider_default if field.default is None else field.default
+            yield {
+                "argname": field.flags[0].removeprefix("--"),
+                "env_name": field.variables[0],
+                "type": bare(field.type),
+                "default": None if field.required else known,
+                "help": f"{field.binding} -- {field.help}",
+            }
+
+
+def help_of(field: OptionField) -> str:
+    """Return what ``--help`` says of *field*: help, type, range, default, variable."""
+    about = "; ".join(filter(None, (field.wanted, field.unset, f"variable: {field.variables[0]}")))
+    return f"{field.help} ({about})".lstrip()
+
+
+def _value_or_invalid(offer: Found) -> Any:
+    try:
+        return offer.value()
+    except OptionsError as exc:
+        return Invalid(tuple(exc.problems))
+
+
+class _Listed(list[Any]):
+    """What repeated flags have said so far; what the environment says is a list of another kind."""
+
+
+class _Flag(argparse.Action):
+    """Converts what follows a flag, and keeps what can't be for :meth:`options_dict` to report."""
+
+    def __init__(self, option_strings: Sequence[str], *, field: OptionField, **more: Any) -> None:
+        super().__init__(option_strings, **more)
+        self._field = field
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        name = option_string or self._field.flags[0]
+        setattr(namespace, self.dest, self._joined(namespace, self._read(name, values)))
+
+    def _read(self, name: str, text: str) -> Any:
+        field = self._field
+        if is_list(bare(field.type)) and not text.lstrip().startswith("["):
+            # Repeated flags bring an item each; JSON brings them all.
+            field = attrs.evolve(field, type=item_of(bare(field.type)))
+            value = _value_or_invalid(Found(field, "flag", name, text, is_text=True))
+            return value if isinstance(value, Invalid) else _Listed([value])
+        value = _value_or_invalid(Found(field, "flag", name, text, is_text=True))
+        return _Listed(value) if isinstance(value, list | tuple) else value
+
+    def _joined(self, namespace: argparse.Namespace, value: Any) -> Any:
+        before = getattr(namespace, self.dest, None)
+        match before, value:
+            case _Listed(), _Listed():
+                return _Listed([*before, *value])
+            case Invalid(), Invalid() if is_list(bare(self._field.type)):
+                return Invalid(before.problems + value.problems)
+            case Invalid(), _Listed():
+                return before
+            case _:
+                return value

@@ -1,0 +1,94 @@
+"""Options as JSON Schema, draft 2020-12: it takes what the class takes."""
+
+from __future__ import annotations
+
+import typing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragcore._conversion import is_dict, is_list, is_literal, is_union, item_of, to_json
+from ragcore._fields import OptionField
+from ragcore._secrets import Secret
+
+if TYPE_CHECKING:
+    from ragcore.options import BindingOptions
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_NULL = {"type": "null"}
+
+
+def schema(group: type[BindingOptions]) -> dict[str, Any]:
+    """Return the schema of an object with the options of *group* as its properties."""
+    fields = [field for field in group.fields() if field.variables]
+    made: dict[str, Any] = {
+        "$schema": _DIALECT,
+        "title": group.binding(),
+        "description": group.summary(),
+        "type": "object",
+        "properties": {field.name: _property(field) for field in fields},
+        "additionalProperties": False,
+    }
+    if required := [field.name for field in fields if field.required]:
+        made["required"] = required
+    if group.any_of():
+        names = [field.name for field in fields if field.name in group.any_of()]
+        made["anyOf"] = [_is_set(name) for name in names]
+    return made
+
+
+def _is_set(name: str) -> dict[str, Any]:
+    return {"required": [name], "properties": {name: {"not": _NULL}}}
+
+
+def _property(field: OptionField) -> dict[str, Any]:
+    about: dict[str, Any] = {"description": field.help}
+    if field.secret:
+        about["writeOnly"] = True
+    elif not field.required and field.default is not None:
+        about["default"] = to_json(field.default)
+    if field.variables:
+        about["x-environment"] = list(field.variables)
+    return about | _or_null(_type(field.type) | _range(field), can_be_null=not field.required)
+
+
+def _range(field: OptionField) -> dict[str, Any]:
+    # Alone they concern numbers only, whatever else the type is.
+    limits = {"minimum": field.minimum, "maximum": field.maximum}
+    return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+def _or_null(kind: dict[str, Any], *, can_be_null: bool) -> dict[str, Any]:
+    if not can_be_null or not kind:
+        return kind
+    match kind:
+        case {"type": str(name), **rest}:
+            return {"type": [name, "null"], **rest}
+        case {"enum": list(choices), **rest}:
+            return {"enum": [*choices, None], **rest}
+        case {"anyOf": list(kinds), **rest}:
+            return {"anyOf": [*kinds, _NULL], **rest}
+    raise AssertionError(kind)
+
+
+def _type(annotation: Any) -> dict[str, Any]:
+    if is_literal(annotation):
+        return {"enum": list(typing.get_args(annotation))}
+    if is_union(annotation):
+        kinds = [_type(kind) for kind in typing.get_args(annotation) if kind is not type(None)]
+        return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    if is_list(annotation):
+        return {"type": "array", "items": _type(item_of(annotation))}
+    if is_dict(annotation):
+        _, value = typing.get_args(annotation) or (str, Any)
+        return {"type": "object", "additionalProperties": _type(value)}
+    return dict(_SIMPLE.get(annotation, {}))
+
+
+_SIMPLE: dict[Any, dict[str, Any]] = {
+    bool: {"type": "boolean"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    str: {"type": "string"},
+    Path: {"type": "string"},
+    Secret: {"type": "string"},
+}

@@ -1,0 +1,314 @@
+"""
+Reads options: keyword > role environment > flag > environment > ``.env`` > default.
+
+Each source is asked for each option; the strongest that has one is read, and only that one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from ragcore._conversion import Unconvertible, from_text, from_value
+from ragcore._fields import OptionField
+from ragcore.errors import OptionsError
+
+if TYPE_CHECKING:
+    from ragcore.options import BindingOptions
+
+Origin = Literal["keyword", "role", "flag", "environment", ".env"]
+
+_STRENGTH: tuple[Origin, ...] = ("keyword", "role", "flag", "environment", ".env")
+_GIVEN = "_given"
+
+
+@attrs.frozen
+class Found:
+    """
+    What a source has for an option, not read yet.
+
+    Attributes:
+        name: What to call it in a message: the keyword, variable or flag.
+        is_text: It is to be converted, and does not have the type yet.
+    """
+
+    field: OptionField
+    origin: Origin
+    name: str
+    raw: Any
+    is_text: bool
+
+    @property
+    def rank(self) -> int:
+        """How strong the source is: 0 beats 1."""
+        return _STRENGTH.index(self.origin)
+
+    def value(self) -> Any:
+        """
+        Return it as the option takes it.
+
+        Raises:
+            OptionsError: It is not what the option takes.
+        """
+        if isinstance(self.raw, Invalid):
+            raise OptionsError("\n".join(self.raw.problems), problems=self.raw.problems)
+        try:
+            return self.field.checked(from_text if self.is_text else from_value, self.raw)
+        except Unconvertible as exc:
+            shown = "the value" if self.field.secret else self._shown()
+            raise OptionsError(f"{self.name}: {shown} is not {exc} @ {self.field.where}") from None
+
+    def _shown(self) -> str:
+        return repr(self.raw) if self.is_text else f"{self.raw!r:.80}"
+
+
+@attrs.frozen
+class Invalid:
+    """Stands for a flag's value that is none, until options are taken out of the arguments."""
+
+    problems: tuple[str, ...]
+
+
+@attrs.frozen
+class Sources:
+    """
+    Where options come from beside keywords.
+
+    Attributes:
+        environ: Variables; :data:`os.environ` unless others are given.
+        dotenv: Variables of a ``.env`` file, which the environment's go before.
+        flags: Parsed command-line arguments, by name.
+        role: One of LightRAG's roles, whose own variables go before all others.
+        only_role: Of the variables, those of the role alone are read.
+    """
+
+    environ: Mapping[str, str] = attrs.field(factory=lambda: os.environ, repr=False)
+    dotenv: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    flags: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    role: str | None = None
+    only_role: bool = False
+
+    def strongest(self, field: OptionField, keywords: Mapping[str, Any]) -> Found | None:
+        """Return what is to be read for *field*; None if nobody has set it."""
+        return next(self._offers(field, keywords), None)
+
+    def _offers(self, field: OptionField, keywords: Mapping[str, Any]) -> Iterator[Found]:
+        if keywords.get(field.name) is not None:
+            yield Found(field, "keyword", field.name, keywords[field.name], is_text=False)
+        if self.role:
+            yield from self._variables(field, "role", field.role_variables(self.role))
+        if self.flags.get(field.destination) is not None:
+            flag = self.flags[field.destination]
+            yield Found(field, "flag", field.flags[0], flag, is_text=False)
+        if not self.only_role:
+            yield from self._variables(field, "environment", field.variables)
+
+    def _variables(
+        self, field: OptionField, origin: Origin, names: Iterable[str]
+    ) -> Iterator[Found]:
+        names = tuple(names)
+        layers: list[tuple[Origin, Mapping[str, str]]] = [
+            (origin, self.environ),
+            (".env" if origin == "environment" else origin, self.dotenv),
+        ]
+        for layer, variables in layers:
+            for name in names:
+                # An empty variable is how shells and .env files write "not set".
+                if text := variables.get(name):
+                    yield Found(field, layer, name, text, is_text=True)
+
+
+def found(
+    group: type[BindingOptions], keywords: Mapping[str, Any], sources: Sources
+) -> dict[str, Found]:
+    """Return what there is to read for the options of *group*, by name."""
+    offers = (sources.strongest(field, keywords) for field in group.fields())
+    by_name = {offer.field.name: offer for offer in offers if offer is not None}
+    return {name: offer for name, offer in by_name.items() if not _is_replaced(offer, by_name)}
+
+
+def _is_replaced(offer: Found, offers: Mapping[str, Found]) -> bool:
+    others = (offers[name] for name in offer.field.unless if name in offers)
+    return any(other.rank < offer.rank for other in others if other is not offer)
+
+
+def read(
+    groups: Iterable[type[BindingOptions]],
+    keywords: Mapping[str, Any],
+    environ: Mapping[str, str] | None = None,
+    *,
+    sources: Sources | None = None,
+) -> list[BindingOptions]:
+    """
+    Make one instance of each of *groups*.
+
+    Args:
+        groups: Their field names are disjoint, so a keyword belongs to one of them.
+        keywords: Must have the declared types; None is "not set".
+        environ: Read instead of :data:`os.environ`.
+        sources: Read instead of the environment alone.
+
+    Raises:
+        OptionsError: With every problem of every group.
+    """
+    groups = list(groups)
+    if sources is None:
+        sources = Sources() if environ is None else Sources(environ=environ)
+    problems = _unknown(groups, keywords)
+    checked: list[dict[str, Any]] = []
+    for group in groups:
+        offers = found(group, keywords, sources)
+        values, bad = _values(offers)
+        problems += [*bad, *_missing(group, offers)]
+        checked.append(values)
+    raise_all(problems)
+    return [_made(group, values) for group, values in zip(groups, checked, strict=True)]
+
+
+def settings(group: type[BindingOptions], sources: Sources) -> dict[str, Any]:
+    """
+    Return the options of *group* that are set, by name; none has to be.
+
+    Raises:
+        OptionsError: With every problem of the group.
+    """
+    values, problems = _values(found(group, {}, sources))
+    raise_all(problems)
+    return values
+
+
+def merge(base: BindingOptions, keywords: Mapping[str, Any]) -> BindingOptions:
+    """
+    Return *base* with the call-scoped options of *keywords* set; None leaves one as it is.
+
+    Raises:
+        OptionsError: An option is unknown, is model-scoped, or has the wrong type.
+    """
+    if not keywords:
+        return base
+    group = type(base)
+    fields = {field.name: field for field in group.fields()}
+    problems = _unknown([group], keywords, only_calls=True)
+    problems += [
+        f"{name}: is set when the model is opened, not for a single call @ {fields[name].where}"
+        for name in keywords
+        if name in fields and fields[name].scope == "model" and keywords[name] is not None
+    ]
+    known = {n: value for n, value in keywords.items() if n in fields and value is not None}
+    values, bad = _values(found(group, base.asdict() | known, Sources(environ={})))
+    raise_all(problems + bad)
+    return _made(group, values)
+
+
+def refuse_twice(options: BindingOptions, name: str) -> None:
+    """
+    Refuse options that say again what the call's *name* says.
+
+    Raises:
+        OptionsError: One is set.
+    """
+    twins = [field for field in options.fields() if field.same_as == name]
+    raise_all(
+        [
+            f"{name}: {twin.name} is set too, and is the same; leave one out @ {twin.where}"
+            for twin in twins
+            if getattr(options, twin.name) is not None
+        ]
+    )
+
+
+def raise_all(problems: list[str]) -> None:
+    """Raise one OptionsError about all *problems*, if there are any."""
+    if problems:
+        raise OptionsError("\n".join(problems), problems=problems)
+
+
+def _unknown(
+    groups: Iterable[type[BindingOptions]],
+    keywords: Mapping[str, Any],
+    *,
+    only_calls: bool = False,
+) -> list[str]:
+    known = {field.name: field for group in groups for field in group.fields()}
+    offered = [name for name, field in known.items() if not only_calls or field.scope == "call"]
+    problems = []
+    for name in keywords:
+        if name in known:
+            continue
+        close = difflib.get_close_matches(name, offered, n=1)
+        cure = (
+            f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(offered))}"
+        )
+        problems.append(f"{name}: unknown option; {cure}")
+    return problems
+
+
+def _values(offers: Mapping[str, Found]) -> tuple[dict[str, Any], list[str]]:
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, offer in offers.items():
+        try:
+            values[name] = offer.value()
+        except OptionsError as exc:
+            problems += exc.problems
+    return values, problems
+
+
+def _missing(group: type[BindingOptions], offers: Mapping[str, Found]) -> list[str]:
+    fields = {field.name: field for field in group.fields()}
+    problems = [_is_missing(f) for f in fields.values() if f.required and f.name not in offers]
+    if group.any_of() and not set(group.any_of()) & set(offers):
+        first, *others = group.any_of()
+        instead = "".join(f", or {name}=" for name in others)
+        problems.append(_is_missing(fields[first], instead))
+    return problems
+
+
+def _is_missing(field: OptionField, instead: str = "") -> str:
+    variable = f" or set {field.variables[0]}" if field.variables else ""
+    return f"{field.name}: missing: pass {field.name}={variable}{instead} @ {field.where}"
+
+
+# --- instances ------------------------------------------------------------------------------
+
+
+def fill(instance: BindingOptions, keywords: Mapping[str, Any]) -> None:
+    """
+    Set the options of *instance* to *keywords*.
+
+    Raises:
+        OptionsError: With every problem.
+    """
+    group = type(instance)
+    offers = found(group, keywords, Sources(environ={}))
+    values, bad = _values(offers)
+    raise_all([*_unknown([group], keywords), *bad, *_missing(group, offers)])
+    _set(instance, values)
+
+
+def given(instance: BindingOptions) -> frozenset[str]:
+    """Return the names of the options that were set, to whatever value."""
+    names: frozenset[str] = vars(instance)[_GIVEN]
+    return names
+
+
+def _made(group: type[BindingOptions], values: Mapping[str, Any]) -> BindingOptions:
+    instance = group.__new__(group)
+    _set(instance, values)
+    return instance
+
+
+def _set(instance: BindingOptions, values: Mapping[str, Any]) -> None:
+    # An attribute would be an option; and which were given makes no two instances differ.
+    object.__setattr__(instance, _GIVEN, frozenset(values))
+    try:
+        instance.__attrs_init__(**values)  # type: ignore[attr-defined]  # written by attrs
+    except OptionsError:
+        raise
+    except ValueError as exc:
+        # A validator or __attrs_post_init__ of the class.
+        raise OptionsError(f"{exc} @ {instance.binding()}") from exc
