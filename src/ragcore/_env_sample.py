@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ragcore._conversion import to_text
-from ragcore._fields import OptionField
+from ragcore._fields import OptionField, summary_of
 
 if TYPE_CHECKING:
     from ragcore.options import BindingOptions
@@ -56,7 +56,7 @@ def _group(group: type[BindingOptions], seen: set[str]) -> str:
         for entry in _entry(field)
     ]
     seen.update(field.variables[0] for field in group.fields() if field.variables)
-    title = f"# --- {group.binding()}: {group.summary()}"
+    title = f"# --- {group.binding()}: {summary_of(group)}"
     return "\n".join([title.rstrip(": "), "", *entries]) if entries else ""
 
 

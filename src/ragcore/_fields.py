@@ -248,6 +248,13 @@ def _default(attribute: attrs.Attribute[Any]) -> Any:
     return attribute.default if factory is None else factory()
 
 
+def summary_of(cls: Any) -> str:
+    """Return the first line of the docstring of an option class; empty if it has none."""
+    doc = (cls.__doc__ or "").strip()
+    # What @dataclass writes where there is none.
+    return "" if doc.startswith(f"{cls.__name__}(") else doc.partition("\n")[0]
+
+
 def help_of(cls: Any, attribute: attrs.Attribute[Any]) -> str:
     """Return the help of one option: as declared, or as LightRAG's classes have it."""
     declared: _Declaration | None = attribute.metadata.get(_METADATA)

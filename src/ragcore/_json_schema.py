@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragcore._conversion import is_dict, is_list, is_literal, is_union, item_of, to_json
-from ragcore._fields import OptionField
+from ragcore._fields import OptionField, summary_of
 from ragcore._secrets import Secret
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def schema(group: type[BindingOptions]) -> dict[str, Any]:
     made: dict[str, Any] = {
         "$schema": _DIALECT,
         "title": group.binding(),
-        "description": group.summary(),
+        "description": summary_of(group),
         "type": "object",
         "properties": {field.name: _property(field) for field in fields},
         "additionalProperties": False,

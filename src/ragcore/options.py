@@ -94,13 +94,6 @@ class BindingOptions:
         return cls._binding_name
 
     @classmethod
-    def summary(cls) -> str:
-        """Return the first sentence of its docstring; empty if it has none."""
-        doc = (cls.__doc__ or "").strip()
-        # What @dataclass writes where there is none.
-        return "" if doc.startswith(f"{cls.__name__}(") else doc.partition("\n")[0]
-
-    @classmethod
     def fields(cls) -> tuple[OptionField, ...]:
         """Return what is declared, inherited fields first."""
         return fields_of(cast("Hashable", cls))
