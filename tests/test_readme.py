@@ -1,17 +1,23 @@
-"""The README's Python runs as it stands, with models from packages in the place of the hub's."""
+"""The Python of README and docs runs as it stands; models come from packages, not from the hub."""
 
 from __future__ import annotations
 
 import ast
 import importlib.util
 import inspect
+import io
+import os
 import re
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from dotenv import load_dotenv
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = [README, *sorted(ROOT.glob("docs/how-to/*.md"))]
 
 
 def _folder(package: str) -> Path:
@@ -29,22 +35,31 @@ def _local(code: str) -> str:
     )
 
 
-async def _run(code: str, names: dict[str, Any]) -> None:
+def _blocks(page: Path) -> list[tuple[str, str]]:
+    return re.findall(r"```(python|dotenv)\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+async def _run(language: str, code: str, names: dict[str, Any]) -> None:
+    if language == "dotenv":
+        load_dotenv(stream=io.StringIO(code))
+        return
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    result = eval(compile(code, str(README), "exec", flags=flags), names)  # noqa: S307
+    result = eval(compile(code, "a page", "exec", flags=flags), names)  # noqa: S307
     if inspect.isawaitable(result):
         await result
 
 
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
 async def test_the_examples_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each block runs, in order, and finds the names of those before it."""
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    """Each block runs, in order, and finds the names and variables of those before it."""
+    blocks = _blocks(page)
     names: dict[str, Any] = {}
     monkeypatch.chdir(tmp_path)
-    for block in blocks:
-        await _run(_local(block), names)
+    with mock.patch.dict(os.environ):
+        for language, block in blocks:
+            await _run(language, _local(block), names)
 
-    assert len(blocks) >= 6
-    assert "Paris" in capsys.readouterr().out
+    assert blocks
+    assert "Paris" in capsys.readouterr().out or page != README
