@@ -1,0 +1,133 @@
+"""What holds for each option, and who says so."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import attrs
+
+from ragcore._conversion import to_json, to_text
+from ragcore._fields import OptionField
+from ragcore._reading import Found, Origin, Sources, found, read
+from ragcore._secrets import Secret
+from ragcore.cli._environment import Environment, is_confidential, is_from_file
+from ragcore.errors import OptionsError
+from ragcore.options import BindingOptions
+
+_PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+
+
+@attrs.frozen
+class Explained:
+    """
+    What holds for one option.
+
+    Attributes:
+        value: As JSON has it; of a key only ``"set"`` or ``"unset"``, None for any other that is
+            unset, and for one that is invalid.
+        source: The flag or variable that says so; None for a default and for what is unset.
+        file: The ``.env`` file that the variable stands in.
+        is_invalid: The source has something, and it can't be read.
+    """
+
+    field: OptionField
+    value: Any
+    origin: Origin | Literal["default", "unset"]
+    source: str | None = None
+    file: str | None = None
+    is_invalid: bool = False
+
+    @property
+    def text(self) -> str:
+        """The value, as one writes it."""
+        if self.is_invalid:
+            return "invalid"
+        return "-" if self.value is None else to_text(self.value)
+
+    @property
+    def said_by(self) -> str:
+        """Who says so, in words."""
+        if self.source is None:
+            return "unset, required" if self._is_missing else self.origin
+        if self.file:
+            return f"{self.file}: {self.source}"
+        return f"flag {self.source}" if self.origin == "flag" else self.source
+
+    @property
+    def _is_missing(self) -> bool:
+        return self.origin == "unset" and self.field.required
+
+
+def explain(
+    group: type[BindingOptions], environment: Environment, sources: Sources
+) -> tuple[list[Explained], list[str]]:
+    """Say what holds for the options of *group*, and what is wrong with them."""
+    offers = found(group, {}, sources)
+    explained: list[Explained] = []
+    problems = environment.problems([group], sources)
+    for field in group.fields():
+        if field.name not in offers:
+            explained.append(_unset(field))
+            continue
+        one, bad = _set(offers[field.name], environment, sources)
+        explained.append(one)
+        problems += bad
+    if offers and not problems:
+        problems = _problems_together(group, offers, sources)
+    return explained, [_without_keys(problem, offers) for problem in problems]
+
+
+def _unset(field: OptionField) -> Explained:
+    if field.required or field.default is None:
+        return Explained(field, "unset" if is_confidential(field) else None, "unset")
+    return Explained(field, _shown(field, field.default), "default")
+
+
+def _set(offer: Found, environment: Environment, sources: Sources) -> tuple[Explained, list[str]]:
+    is_in_file = is_from_file(offer, sources)
+    file = environment.file.name if is_in_file else None
+    if file and not environment.is_trusted and offer.name in environment.file.borrowing:
+        # Already among the problems of its group.
+        return Explained(offer.field, None, offer.origin, offer.name, file, is_invalid=True), []
+    try:
+        value = _shown(offer.field, offer.value())
+    except OptionsError as exc:
+        invalid = Explained(offer.field, None, offer.origin, offer.name, file, is_invalid=True)
+        return invalid, list(exc.problems)
+    return Explained(offer.field, value, offer.origin, offer.name, file), []
+
+
+def _shown(field: OptionField, value: Any) -> Any:
+    if is_confidential(field):
+        return "set"
+    return _PASSWORD.sub("…", value) if isinstance(value, str) else to_json(value)
+
+
+def _problems_together(
+    group: type[BindingOptions], offers: dict[str, Found], sources: Sources
+) -> list[str]:
+    """Return what the class itself has against values that are valid one by one."""
+    if not _is_complete(group, offers):
+        return []
+    try:
+        read([group], {}, sources=sources)
+    except OptionsError as exc:
+        return list(exc.problems)
+    return []
+
+
+def _is_complete(group: type[BindingOptions], offers: dict[str, Found]) -> bool:
+    # Explaining is not opening: nobody has to have set up every provider.
+    required = {field.name for field in group.fields() if field.required}
+    any_of = set(group.any_of())
+    return required <= set(offers) and (not any_of or bool(any_of & set(offers)))
+
+
+def _without_keys(problem: str, offers: dict[str, Found]) -> str:
+    # Checks of a class are its author's code.
+    for offer in offers.values():
+        raw = offer.raw.get() if isinstance(offer.raw, Secret) else offer.raw
+        if is_confidential(offer.field) and isinstance(raw, str) and raw:
+            problem = problem.replace(raw, "…")
+    return _PASSWORD.sub("…", problem)
