@@ -62,17 +62,25 @@ def test_temperature_zero_beats_a_model_that_samples() -> None:
 
 
 def test_all_values_out_of_range_are_named() -> None:
-    """Problems are told at once, each with its range."""
-    options = HFLLMOptions(temperature=-1.0, top_p=1.5, top_k=-2, seed=-1)
+    """Problems are told at once."""
+    with pytest.raises(OptionsError) as caught:
+        HFLLMOptions(temperature=-1.0, top_p=1.5, top_k=-2, min_p=2, seed=-1, num_ctx=0)
+
+    assert names(caught.value) == ["num_ctx", "temperature", "top_k", "top_p", "min_p", "seed"]
+
+
+def test_what_a_range_cannot_say_is_refused_all_the_same() -> None:
+    """Zero where it must be more, and a seed that fits no register."""
+    options = HFLLMOptions(top_p=0, repetition_penalty=0, seed=2**63)
 
     with pytest.raises(OptionsError) as caught:
         sampling_of(options, own_settings())
-    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
-        "temperature",
-        "top_k",
-        "top_p",
-        "seed",
-    ]
+    assert names(caught.value) == ["top_p", "repetition_penalty", "seed"]
+
+
+def names(error: OptionsError) -> list[str]:
+    """Return the options that *error* is about."""
+    return [problem.partition(":")[0] for problem in error.problems]
 
 
 def test_rows_with_different_options_are_chosen_as_if_alone() -> None:

@@ -9,15 +9,12 @@ import anthropic
 import httpx2
 
 from lightrag_anthropic._errors import translated
-from lightrag_anthropic.options import AnthropicOptions
+from lightrag_anthropic.options import BASE_URL, MAX_CONNECTIONS, AnthropicOptions
 from ragcore import OptionsError, Secret, redacted
-
-BASE_URL = "https://api.anthropic.com"
 
 # Seconds; the host's deadline is the one that is meant to fire, this one is for who sets none.
 # Between two pieces of an answer nothing may come for as long as a model thinks.
 _TIMEOUT = httpx2.Timeout(600.0, connect=10.0)
-_MAX_CONNECTIONS = 1000
 _LOGGERS = ("anthropic", "httpx2", "httpcore2")
 
 
@@ -46,7 +43,7 @@ async def list_models(client: anthropic.AsyncAnthropic) -> Iterable[str]:
 def _client(
     connection: AnthropicOptions, key: Secret | None, token: Secret | None
 ) -> anthropic.AsyncAnthropic:
-    most = connection.max_connections or _MAX_CONNECTIONS
+    most = connection.max_connections or MAX_CONNECTIONS
     return anthropic.AsyncAnthropic(
         api_key=key.get() if key else None,
         auth_token=token.get() if token else None,

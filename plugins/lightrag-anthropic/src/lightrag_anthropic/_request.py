@@ -9,11 +9,10 @@ from typing import Any
 
 import anthropic
 
-from lightrag_anthropic.options import AnthropicLLMOptions
+from lightrag_anthropic.options import MAX_TOKENS, AnthropicLLMOptions
 from ragcore import CompletionRequest, Image, InvalidRequestError, JSONSchema, Message
 
 # The API has no default. Every model that is not retired may say this much.
-DEFAULT_MAX_TOKENS = 8192
 
 _ELSEWHERE = ("effort", "extra_body", "max_tokens")
 
@@ -28,7 +27,7 @@ def body_of(model_name: str, request: CompletionRequest) -> dict[str, Any]:
     options: AnthropicLLMOptions = request.options
     body: dict[str, Any] = {
         "model": model_name,
-        "max_tokens": request.max_output_tokens or options.max_tokens or DEFAULT_MAX_TOKENS,
+        "max_tokens": request.max_output_tokens or options.max_tokens or MAX_TOKENS,
         "messages": _turns(request.messages),
     }
     if instructions := _instructions(request.messages):

@@ -6,6 +6,10 @@ from typing import Any, Literal
 
 from ragcore import BindingOptions, Secret, option
 
+BASE_URL = "https://api.anthropic.com"
+MAX_CONNECTIONS = 1000
+MAX_TOKENS = 8192
+
 
 class AnthropicOptions(BindingOptions, binding="anthropic"):
     """Where the Messages API is, and who asks; one of *api_key* and *auth_token* is needed."""
@@ -23,14 +27,18 @@ class AnthropicOptions(BindingOptions, binding="anthropic"):
         unless=("api_key",),
     )
     base_url: str | None = option(
-        "Address of the API, without /v1; unset: https://api.anthropic.com.",
-        default=None,
+        "Address of the API, without /v1.", default=None, provider_default=BASE_URL
     )
     default_headers: dict[str, str] | None = option(
-        'Headers sent with each request, such as {"anthropic-beta": "…"}.', default=None
+        'HTTP headers sent with each request, such as {"anthropic-beta": "…"}.',
+        default=None,
+        secret=True,
     )
     max_connections: int | None = option(
-        "Connections open at once; unset: 1000.", default=None, minimum=1
+        "Most connections open at once.",
+        default=None,
+        minimum=1,
+        provider_default=MAX_CONNECTIONS,
     )
 
 
@@ -43,20 +51,30 @@ class AnthropicLLMOptions(BindingOptions, binding="anthropic_llm"):
     """
 
     max_tokens: int | None = option(
-        "Longest answer in tokens, thinking included; the API needs a number: unset, 8192 is sent.",
+        "Longest answer in tokens, thinking included; the API needs a number.",
         default=None,
         scope="call",
         minimum=1,
+        provider_default=MAX_TOKENS,
         same_as="max_output_tokens",
     )
-    temperature: float | None = option("Randomness, 0 to 1.", default=None, scope="call")
-    top_p: float | None = option(
-        "Sample from the likeliest tokens that make up this probability, 0 to 1.",
+    temperature: float | None = option(
+        "Randomness; 0 takes the likeliest token, as far as the service can.",
         default=None,
         scope="call",
+        minimum=0,
+        maximum=1,
+        provider_default=1,
+    )
+    top_p: float | None = option(
+        "Sample among the likeliest tokens that add up to this probability.",
+        default=None,
+        scope="call",
+        minimum=0,
+        maximum=1,
     )
     top_k: int | None = option(
-        "Sample from this many of the likeliest tokens.", default=None, scope="call"
+        "Sample among so many of the likeliest tokens.", default=None, scope="call", minimum=0
     )
     stop_sequences: list[str] | None = option(
         "Texts that end the answer; they are not part of it.", default=None, scope="call"
@@ -68,16 +86,22 @@ class AnthropicLLMOptions(BindingOptions, binding="anthropic_llm"):
         scope="call",
     )
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = option(
-        "How much work goes into an answer.", default=None, scope="call"
+        "How much work goes into an answer.", default=None, scope="call", provider_default="high"
     )
     service_tier: Literal["auto", "standard_only"] | None = option(
-        "Whether reserved capacity may be used.", default=None, scope="call"
+        "Whether reserved capacity may be used.",
+        default=None,
+        scope="call",
+        provider_default="auto",
     )
     speed: Literal["standard", "fast"] | None = option(
         "How fast tokens come, on models that have a choice.", default=None, scope="call"
     )
     inference_geo: str | None = option(
-        "Region in which the model runs; unset: the workspace's.", default=None, scope="call"
+        "Region in which the model runs.",
+        default=None,
+        scope="call",
+        provider_default="the workspace's",
     )
     cache_control: dict[str, Any] | None = option(
         'Keep the prompt in the service\'s cache: {"type": "ephemeral", "ttl": "5m"}.',

@@ -29,7 +29,6 @@ _READ_TIMEOUT = 600
 
 _LOGGERS = ("botocore", "boto3", "urllib3")
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
-_BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 
 
 @attrs.frozen
@@ -180,44 +179,23 @@ def _secrets(session: Any, connection: BedrockOptions) -> Iterable[Secret]:
 
 def _check(connection: BedrockOptions) -> None:
     """
-    Refuse what can't be meant.
+    Refuse what can't be meant; what a weaker source says is not here any more.
 
     Raises:
         OptionsError: With every problem.
     """
     problems = []
-    pair = {
-        name: getattr(connection, name) is not None
-        for name in ("access_key_id", "secret_access_key")
-    }
-    missing = [name for name, given in pair.items() if not given]
-    if len(missing) == 1:
-        problems.append(f"{missing[0]}: missing: it goes with its other half @ aws.{missing[0]}")
-    if connection.session_token and len(missing) == len(pair):
+    if connection.session_token and not connection.access_key_id:
         problems.append("session_token: goes with access_key_id and secret_access_key @ aws")
-    if all(pair.values()) and _is_given(connection.bearer_token):
+    if connection.access_key_id and connection.bearer_token:
         problems.append("bearer_token: access_key_id is given too; leave one out @ aws")
     if connection.session is not None:
-        problems += _beside_session(connection)
+        problems += [
+            f"{name}: the session has its own; leave one out @ aws.{name}"
+            for name in ("access_key_id", "bearer_token", "profile")
+            if getattr(connection, name) is not None
+        ]
     if _uses_bearer(connection) and (connection.endpoint_url or "").startswith("http:"):
         problems.append("endpoint_url: a bearer token is sent over https only @ aws.endpoint_url")
     if problems:
         raise OptionsError("\n".join(problems), problems=problems)
-
-
-def _beside_session(connection: BedrockOptions) -> list[str]:
-    given = {
-        "access_key_id": connection.access_key_id is not None,
-        "bearer_token": _is_given(connection.bearer_token),
-        "profile": connection.profile not in (None, os.environ.get("AWS_PROFILE")),
-    }
-    return [
-        f"{name}: the session has its own; leave one out @ aws.{name}"
-        for name, is_given in given.items()
-        if is_given
-    ]
-
-
-def _is_given(bearer_token: Secret | None) -> bool:
-    """Say whether a bearer token was given outright, not found in the environment."""
-    return bearer_token is not None and bearer_token.get() != os.environ.get(_BEARER)

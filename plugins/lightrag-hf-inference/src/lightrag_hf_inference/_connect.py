@@ -14,7 +14,7 @@ from huggingface_hub import AsyncInferenceClient, get_token
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented
 
 from lightrag_hf_inference._errors import reported, translated
-from lightrag_hf_inference.options import HFInferenceOptions
+from lightrag_hf_inference.options import MAX_CONNECTIONS, HFInferenceOptions
 from ragcore import InvalidRequestError, OptionsError, ProviderError, Secret, redacted
 
 ROUTER = "https://router.huggingface.co"
@@ -23,7 +23,6 @@ ROUTER = "https://router.huggingface.co"
 _TIMEOUT = httpx2.Timeout(600.0, connect=10.0)
 _LINGER = 1.0  # seconds that the end of a body may take after the end of the answer
 _END = b"data: [DONE]"
-_MAX_CONNECTIONS = 100
 _LOGGERS = ("huggingface_hub", "httpx2", "httpcore2")
 
 _answered: ContextVar[list[httpx2.Headers] | None] = ContextVar("_answered", default=None)
@@ -173,7 +172,7 @@ async def _drain(pieces: AsyncIterator[bytes]) -> None:
 async def connect(connection: HFInferenceOptions) -> AsyncIterator[Account]:
     """Yield the account that *connection* describes; nothing is asked of it yet."""
     _check(connection)
-    most = connection.max_connections or _MAX_CONNECTIONS
+    most = connection.max_connections or MAX_CONNECTIONS
     login = None if connection.token else await asyncio.to_thread(_of_this_machine)
     # The SDK's first request fetches, for its user agent, a list from huggingface.co, and blocks
     # for up to 3 s (2.4; HF_HUB_DISABLE_TELEMETRY=1 spares it): in a thread it blocks nobody else.

@@ -6,27 +6,34 @@ from typing import Any
 
 from ragcore import BindingOptions, Secret, option
 
+MAX_CONNECTIONS = 100
+
 
 class HFInferenceOptions(BindingOptions, binding="hf_inference"):
     """Where models are served, and who asks."""
 
     token: Secret | None = option(
-        "Access token of your Hugging Face account; unset: what 'hf auth login' left on this "
-        "machine, for Hugging Face's own address only.",
+        "Access token of your Hugging Face account.",
         default=None,
+        provider_default="what 'hf auth login' left on this machine, for Hugging Face's own "
+        "address only",
         env=("HF_INFERENCE_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
         secret=True,
     )
     base_url: str | None = option(
-        "Address of a dedicated endpoint, or of a TGI or TEI server; unset: Hugging Face's router.",
+        "Address of a dedicated endpoint, or of a TGI or TEI server.",
         default=None,
+        provider_default="Hugging Face's router, https://router.huggingface.co",
     )
     provider: str = option(
         "Who serves the model behind the router: auto, hf-inference, together, …", default="auto"
     )
     bill_to: str | None = option("Organisation that pays, instead of you.", default=None)
     max_connections: int | None = option(
-        "Connections open at once; unset: 100.", default=None, minimum=1
+        "Most connections open at once.",
+        default=None,
+        minimum=1,
+        provider_default=MAX_CONNECTIONS,
     )
 
 
@@ -39,27 +46,38 @@ class HFInferenceLLMOptions(BindingOptions, binding="hf_inference_llm"):
     """
 
     max_tokens: int | None = option(
-        "Longest answer in tokens; unset: the server's own limit.",
+        "Longest answer in tokens.",
         default=None,
         scope="call",
         minimum=1,
+        provider_default="the server's own limit",
         same_as="max_output_tokens",
     )
-    temperature: float | None = option("Randomness, 0 to 2.", default=None, scope="call")
+    temperature: float | None = option(
+        "Randomness.", default=None, scope="call", minimum=0, maximum=2
+    )
     top_p: float | None = option(
-        "Sample from the likeliest tokens that make up this probability, 0 to 1.",
+        "Sample among the likeliest tokens that add up to this probability, 0 to 1.",
         default=None,
         scope="call",
     )
     frequency_penalty: float | None = option(
-        "Lowers the score of tokens by how often they were there, -2 to 2.",
+        "Makes tokens less likely the more often they were there.",
         default=None,
         scope="call",
+        minimum=-2,
+        maximum=2,
     )
     presence_penalty: float | None = option(
-        "Lowers the score of tokens that were there, -2 to 2.", default=None, scope="call"
+        "Makes tokens less likely that were there at all.",
+        default=None,
+        scope="call",
+        minimum=-2,
+        maximum=2,
     )
-    seed: int | None = option("For repeatable answers.", default=None, scope="call")
+    seed: int | None = option(
+        "The same one gives the same answer, as far as the server can.", default=None, scope="call"
+    )
     stop: list[str] | None = option(
         "Texts that end the answer, at most 4.", default=None, scope="call"
     )
@@ -79,7 +97,10 @@ class HFInferenceEmbeddingOptions(BindingOptions, binding="hf_inference_embeddin
     """
 
     normalize: bool | None = option(
-        "Scale vectors to length 1; unset: as the server does.", default=None, scope="call"
+        "Scale vectors to length 1.",
+        default=None,
+        scope="call",
+        provider_default="as the server does",
     )
     query_prompt_name: str | None = option(
         "Which of the model's prompts goes before queries, such as query.", default=None

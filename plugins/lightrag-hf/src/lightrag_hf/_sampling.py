@@ -44,7 +44,7 @@ def sampling_of(options: HFLLMOptions, generation_config: Any) -> Sampling:
     asks for sampling.
 
     Raises:
-        OptionsError: Values are out of range; names all of them.
+        OptionsError: Values are none that can be; names all of them.
     """
     _check(options)
 
@@ -70,23 +70,19 @@ def _do_sample(options: HFLLMOptions, generation_config: Any) -> bool:
     return any(value is not None for value in asked) or bool(generation_config.do_sample)
 
 
-_RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
-    "temperature": (lambda value: value >= 0, "0 or more"),
-    "top_k": (lambda value: value >= 0, "0 or more"),
-    "top_p": (lambda value: 0 < value <= 1, "above 0 and at most 1"),
-    "min_p": (lambda value: 0 <= value <= 1, "between 0 and 1"),
+# What a range with both its ends can't say.
+_RULES: dict[str, tuple[Callable[[float], bool], str]] = {
+    "top_p": (lambda value: value > 0, "above 0"),
     "repetition_penalty": (lambda value: value > 0, "above 0"),
-    "num_ctx": (lambda value: value > 0, "above 0"),
-    "max_new_tokens": (lambda value: value > 0, "above 0"),
-    "seed": (lambda value: 0 <= value < 2**63, "from 0 to 2**63 - 1"),
+    "seed": (lambda value: value < 2**63, "at most 2**63 - 1"),
 }
 
 
 def _check(options: HFLLMOptions) -> None:
     problems = [
         f"{name}: {value!r} is not {words} @ hf_llm.{name}"
-        for name, (is_in_range, words) in _RANGES.items()
-        if (value := getattr(options, name)) is not None and not is_in_range(value)
+        for name, (is_allowed, words) in _RULES.items()
+        if (value := getattr(options, name)) is not None and not is_allowed(value)
     ]
     if problems:
         raise OptionsError("\n".join(problems), problems=problems)

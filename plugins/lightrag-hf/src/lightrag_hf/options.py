@@ -24,9 +24,12 @@ class HFOptions(BindingOptions, binding="hf"):
     cache_dir: Path | None = option(
         "Folder where downloaded models are kept.",
         default=None,
+        provider_default="huggingface_hub's own",
         env=("HF_CACHE_DIR", "HF_HUB_CACHE"),
     )
-    endpoint: str | None = option("Address of the hub, if it is not huggingface.co.", default=None)
+    endpoint: str | None = option(
+        "Address of the hub.", default=None, provider_default="https://huggingface.co"
+    )
     offline: bool = option(
         "Use only models that are on this machine.",
         default=False,
@@ -47,8 +50,9 @@ class HFModelOptions(BindingOptions):
     )
     revision: str | None = option("Branch, tag or commit of the model on the hub.", default=None)
     attn_implementation: str | None = option(
-        "How attention is computed: eager, sdpa, flash_attention_2; unset: transformers decides.",
+        "How attention is computed: eager, sdpa, flash_attention_2.",
         default=None,
+        provider_default="as transformers decides",
     )
     quantization: Literal["4bit", "8bit"] | None = option(
         "Shrink the weights while loading, by bitsandbytes.", default=None
@@ -68,49 +72,77 @@ class HFModelOptions(BindingOptions):
 
 
 class HFLLMOptions(HFModelOptions, binding="hf_llm"):
-    """How a model answers; what is unset follows the model's own ``generation_config.json``."""
+    """
+    How a model answers; what is unset follows the model's own ``generation_config.json``.
+
+    Defaults that the help names are transformers', for models whose file does not say.
+    """
 
     device: str = option(_DEVICE_HELP, default="auto", env=("HF_LLM_DEVICE", "HF_DEVICE"))
     num_ctx: int | None = option(
-        "Context window in tokens, prompt and answer together; unset: the model's limit.",
+        "Context window in tokens, prompt and answer together.",
         default=None,
         scope="call",
+        minimum=1,
+        provider_default="the model's limit",
     )
     max_new_tokens: int | None = option(
-        "Longest answer in tokens; unset: what is left of num_ctx.",
+        "Longest answer in tokens.",
         default=None,
         scope="call",
+        minimum=1,
+        provider_default="what is left of num_ctx",
         same_as="max_output_tokens",
     )
     temperature: float | None = option(
-        "Randomness, from 0, which always takes the likeliest token.", default=None, scope="call"
+        "Randomness; 0 takes the likeliest token.",
+        default=None,
+        scope="call",
+        minimum=0,
+        provider_default=1,
     )
     top_k: int | None = option(
-        "Sample among so many of the likeliest tokens; 0: all.", default=None, scope="call"
+        "Sample among so many of the likeliest tokens; 0: all.",
+        default=None,
+        scope="call",
+        minimum=0,
+        provider_default=50,
     )
     top_p: float | None = option(
-        "Sample among the likeliest tokens that add up to this probability, 0 to 1.",
+        "Sample among the likeliest tokens that add up to this probability, which is above 0.",
         default=None,
         scope="call",
+        minimum=0,
+        maximum=1,
+        provider_default=1,
     )
     min_p: float | None = option(
-        "Sample among tokens at least this likely, relative to the likeliest, 0 to 1.",
+        "Sample among tokens at least this likely, relative to the likeliest.",
         default=None,
         scope="call",
+        minimum=0,
+        maximum=1,
+        provider_default=0,
     )
     repetition_penalty: float | None = option(
-        "Divides the scores of tokens that were there before; 1: no penalty.",
+        "Divides the scores of tokens that were there before, by more than 0; 1: no penalty.",
         default=None,
         scope="call",
+        minimum=0,
+        provider_default=1,
     )
     do_sample: bool | None = option(
-        "Sample, or else take the likeliest token; unset: yes if temperature, top_k, top_p or "
-        "min_p is set, else as the model's own settings say.",
+        "Sample, or else take the likeliest token.",
         default=None,
         scope="call",
+        provider_default="true if temperature, top_k, top_p or min_p is set, else as the model's "
+        "own settings say",
     )
     seed: int | None = option(
-        "Seed of the sampling: the same one gives the same answer.", default=None, scope="call"
+        "Seed of the sampling: the same one gives the same answer.",
+        default=None,
+        scope="call",
+        minimum=0,
     )
     stop: list[str] | None = option(
         "Texts that end the answer; they are not part of it.", default=None, scope="call"
@@ -123,9 +155,13 @@ class HFEmbeddingOptions(HFModelOptions, binding="hf_embedding"):
     device: str = option(_DEVICE_HELP, default="auto", env=("HF_EMBEDDING_DEVICE", "HF_DEVICE"))
     pooling: Pooling | None = option("How token vectors become one vector.", default=None)
     normalize: bool | None = option("Scale vectors to length 1.", default=None)
-    max_length: int | None = option("Longest text in tokens, prompt included.", default=None)
+    max_length: int | None = option(
+        "Longest text in tokens, prompt included.", default=None, provider_default="the model's"
+    )
     query_prompt: str | None = option("Text put before each query.", default=None)
     document_prompt: str | None = option("Text put before each document.", default=None)
     batch_tokens: int | None = option(
-        "Tokens in one forward pass, padding included; unset: by the device.", default=None
+        "Tokens in one forward pass, padding included.",
+        default=None,
+        provider_default="as the device can take",
     )

@@ -37,7 +37,7 @@ class Servers:
     """
 
     def __init__(self, connection: OllamaOptions, opened: AsyncExitStack) -> None:
-        self._named = address_of(connection.host) if connection.host else None
+        self._named = _address(connection.host) if connection.host else None
         self._api_key = connection.api_key
         self._opened = opened
         self._clients: dict[tuple[str, float], Client] = {}
@@ -79,6 +79,13 @@ async def connect(connection: OllamaOptions) -> AsyncIterator[Servers]:
     with redacted(("ollama", "httpx", "httpcore"), connection.api_key):
         async with AsyncExitStack() as opened:
             yield Servers(connection, opened)
+
+
+def _address(host: str) -> str:
+    try:
+        return address_of(host)
+    except ValueError as exc:
+        raise OptionsError(f"{exc} @ ollama.host") from None
 
 
 def _client(address: str, silence: float, key: Secret | None) -> Client:

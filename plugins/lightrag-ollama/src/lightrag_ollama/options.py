@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
-from lightrag_ollama._host import address_of
 from ragcore import BindingOptions, Secret, option
 
 
@@ -17,9 +17,10 @@ class OllamaOptions(BindingOptions, binding="ollama"):
     """
 
     host: str | None = option(
-        "Address of the server, as the ollama command takes it; unset: this machine, and "
-        "https://ollama.com for models whose name ends in -cloud or :cloud.",
+        "Address of the server, as the ollama command takes it.",
         default=None,
+        provider_default="this machine, and https://ollama.com for models whose name ends in "
+        "-cloud or :cloud",
     )
     api_key: Secret | None = option(
         "Key for the host that is named; where none is, for https://ollama.com alone.",
@@ -28,21 +29,29 @@ class OllamaOptions(BindingOptions, binding="ollama"):
     )
 
     def __attrs_post_init__(self) -> None:
-        if self.host is not None:
-            address_of(self.host)
-        if self.api_key is not None and not _fits_a_header(self.api_key.get()):
+        if self.api_key is not None and not re.fullmatch(_KEY, self.api_key.get()):
             raise ValueError(
                 "api_key: holds characters that a key can't have, such as a space or a line break"
             )
 
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Return the schema; a key is made of what a header can carry."""
+        schema = super().json_schema()
+        # The end of the text; $ is before a line break, too.
+        schema["properties"]["api_key"]["pattern"] = rf"^{_KEY}(?![\s\S])"
+        return schema
 
-def _fits_a_header(key: str) -> bool:
-    return key.isascii() and key.isprintable() and " " not in key
+
+# ASCII that is seen.
+_KEY = "[!-~]*"
 
 
 class OllamaModelOptions(BindingOptions):
     """
-    The entries of ``options`` in a request; what is unset follows the model's own file.
+    The entries of ``options`` in a request.
+
+    What is unset follows the model's own file, or else is Ollama's default, which the help names.
 
     Ollama reads all of them with each request. A change of those that say how a model is loaded
     (``num_ctx`` and from ``num_gpu`` on) makes it load the model again.
@@ -52,15 +61,16 @@ class OllamaModelOptions(BindingOptions):
     """
 
     num_ctx: int | None = option(
-        "Context window in tokens, prompt and answer together; unset: what the server decides, "
-        "which may be little.",
+        "Context window in tokens, prompt and answer together.",
         default=None,
         scope="call",
+        provider_default="what the server decides, which may be little",
     )
     num_predict: int | None = option(
         "Longest answer in tokens; -1: no limit.",
         default=None,
         scope="call",
+        provider_default=-1,
         same_as="max_output_tokens",
     )
     num_keep: int | None = option(
@@ -72,32 +82,44 @@ class OllamaModelOptions(BindingOptions):
         "Seed of the sampling: the same one gives the same answer.", default=None, scope="call"
     )
     temperature: float | None = option(
-        "Randomness, from 0, which always takes the likeliest token.", default=None, scope="call"
+        "Randomness, from 0, which always takes the likeliest token.",
+        default=None,
+        scope="call",
+        provider_default=0.8,
     )
     top_k: int | None = option(
-        "Sample among so many of the likeliest tokens; 0: all.", default=None, scope="call"
+        "Sample among so many of the likeliest tokens; 0: all.",
+        default=None,
+        scope="call",
+        provider_default=40,
     )
     top_p: float | None = option(
         "Sample among the likeliest tokens that add up to this probability, 0 to 1.",
         default=None,
         scope="call",
+        provider_default=0.9,
     )
     min_p: float | None = option(
         "Sample among tokens at least this likely, relative to the likeliest, 0 to 1.",
         default=None,
         scope="call",
+        provider_default=0,
     )
     tfs_z: float | None = option("Tail-free sampling; 1: off.", default=None, scope="call")
     typical_p: float | None = option(
         "Locally typical sampling, 0 to 1; 1: off.", default=None, scope="call"
     )
     repeat_last_n: int | None = option(
-        "Tokens to look back at for repetitions; 0: none, -1: num_ctx.", default=None, scope="call"
+        "Tokens to look back at for repetitions; 0: none, -1: num_ctx.",
+        default=None,
+        scope="call",
+        provider_default=64,
     )
     repeat_penalty: float | None = option(
         "Divides the scores of tokens that were there before; 1: no penalty.",
         default=None,
         scope="call",
+        provider_default=1.1,
     )
     presence_penalty: float | None = option(
         "Taken off the scores of tokens that were there before, -2 to 2.",
@@ -170,19 +192,29 @@ class OllamaRequestOptions(OllamaModelOptions):
     )
 
     def __attrs_post_init__(self) -> None:
-        named = {field.name for field in OllamaModelOptions.fields()}
-        if twice := sorted(named & set(self.extra_fields or ())):
+        if twice := sorted(_names() & set(self.extra_fields or ())):
             raise ValueError(f"extra_fields: {', '.join(twice)} is an option of its own; set that")
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Return the schema; an extra field has none of the other options' names."""
+        schema = super().json_schema()
+        schema["properties"]["extra_fields"]["propertyNames"] = {"not": {"enum": sorted(_names())}}
+        return schema
+
+
+def _names() -> set[str]:
+    return {field.name for field in OllamaModelOptions.fields()}
 
 
 class OllamaLLMOptions(OllamaRequestOptions, binding="ollama_llm"):
     """How a model answers."""
 
     think: bool | Literal["low", "medium", "high"] | None = option(
-        "Whether, or how much, to think first; a model that can't refuses; unset: as the model "
-        "does by itself.",
+        "Whether, or how much, to think first; a model that can't refuses.",
         default=None,
         scope="call",
+        provider_default="as the model does by itself",
     )
     overflow: Literal["error", "cut"] = option(
         "What becomes of a conversation that is longer than the context window: 'error' refuses "
@@ -206,6 +238,6 @@ class OllamaEmbeddingOptions(OllamaRequestOptions, binding="ollama_embedding"):
 
 def entries(options: OllamaRequestOptions) -> dict[str, Any]:
     """Return the request's ``options``: what is set, under Ollama's own names."""
-    known = {field.name for field in OllamaModelOptions.fields()}
+    known = _names()
     named = {name: value for name, value in options.asdict().items() if name in known}
     return named | (options.extra_fields or {})

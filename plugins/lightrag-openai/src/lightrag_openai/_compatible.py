@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, ParamSpec, TypeVar
 
 import attrs
 
 from lightrag_openai._endpoint import Endpoint
-from lightrag_openai.options import ChatOptions, VectorOptions
+from lightrag_openai.options import SDK_CONNECTIONS, ChatOptions, Sampling, VectorOptions
 from ragcore import (
     BindingOptions,
     CompletionProvider,
@@ -33,13 +33,16 @@ class CompatibleOptions(BindingOptions):
 
     row: ClassVar[Endpoint]
 
-    base_url: str | None
-    api_key: Secret | None
+    if TYPE_CHECKING:
+        # Each row declares them, before what is here.
+        base_url: str | None
+        api_key: Secret | None
+
     default_headers: dict[str, str] | None = option(
-        "HTTP headers sent with each request, as JSON.", default=None
+        "HTTP headers sent with each request.", default=None, secret=True
     )
     max_connections: int | None = option(
-        "Most connections open at once; unset: the SDK's limit, 1000.", default=None, minimum=1
+        "Most connections open at once.", default=None, minimum=1, provider_default=SDK_CONNECTIONS
     )
     http_client: Any = option(
         "An httpx2.AsyncClient of your own, with its proxies and limits; you close it.",
@@ -136,12 +139,11 @@ compatible = _of_rows(Endpoint)
 
 
 def _connection_class(row: Endpoint) -> type[CompatibleOptions]:
-    class Options(CompatibleOptions, binding=row.binding):
+    class Account(BindingOptions):
         base_url: str | None = option(
-            f"Where the service is; unset: {row.base_url}."
-            if row.base_url
-            else "Where the service is.",
+            "Where the service is.",
             default=None if row.base_url else attrs.NOTHING,
+            provider_default=row.base_url,
         )
         api_key: Secret | None = option(
             "Key of the account.",
@@ -150,12 +152,15 @@ def _connection_class(row: Endpoint) -> type[CompatibleOptions]:
             default=attrs.NOTHING if row.needs_key else None,
         )
 
+    class Options(CompatibleOptions, Account, binding=row.binding):
+        pass
+
     Options.row = row
     return _named(Options, row, "Options", f"An account of {row.name}.")
 
 
 def _chat_class(row: Endpoint) -> type[ChatOptions]:
-    class Options(ChatOptions, binding=f"{row.binding}_llm"):
+    class Options(ChatOptions, Sampling, binding=f"{row.binding}_llm"):
         pass
 
     return _named(Options, row, "LLMOptions", f"How a model of {row.name} answers.")

@@ -74,7 +74,7 @@ async def connect(connection: OpenAIOptions) -> AsyncIterator[Client]:
             connection.api_key, base_url, http_client, connection.default_headers, _ambient_keys()
         )
         sdk.organization, sdk.project = connection.organization, connection.project
-        with redacted(_LOGGERS, connection.api_key):
+        with redacted(_LOGGERS, connection.api_key, *_in(connection.default_headers)):
             yield Client(sdk, OPENAI, _no_key(connection))
 
 
@@ -86,7 +86,7 @@ async def connect_compatible(connection: CompatibleOptions) -> AsyncIterator[Cli
     async with _http_client(connection) as http_client:
         headers = connection.default_headers
         sdk = _sdk(connection.api_key, base_url, http_client, headers, _ambient_headers())
-        with redacted(_LOGGERS, connection.api_key):
+        with redacted(_LOGGERS, connection.api_key, *_in(connection.default_headers)):
             yield Client(sdk, row, _no_key(connection))
 
 
@@ -108,7 +108,8 @@ async def connect_azure(
             http_client=http_client,
         )
         _forget_ambient(sdk)
-        with redacted(_LOGGERS, connection.api_key, connection.ad_token):
+        hidden = (connection.api_key, connection.ad_token, *_in(connection.default_headers))
+        with redacted(_LOGGERS, *hidden):
             yield Client(
                 sdk,
                 AZURE,
@@ -161,6 +162,10 @@ def _headers(given: Mapping[str, str] | None, unwanted: Iterable[str]) -> dict[s
     given = given or {}
     taken = {name.lower() for name in given}
     return {name: Omit() for name in unwanted if name.lower() not in taken} | dict(given)
+
+
+def _in(headers: Mapping[str, str] | None) -> list[Secret]:
+    return [Secret(value) for value in (headers or {}).values()]
 
 
 def _no_key(connection: OpenAIOptions | CompatibleOptions) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import attrs
 
+from lightrag_openai.options import OPENAI_URL
 from ragcore import Capabilities, InputType
 
 MaxTokens = Literal["max_completion_tokens", "max_tokens"]
@@ -145,5 +146,5 @@ def _like_openai(name: str, **more: Any) -> Endpoint:
     )
 
 
-OPENAI = _like_openai("openai", base_url="https://api.openai.com/v1", api_key_env="OPENAI_API_KEY")
+OPENAI = _like_openai("openai", base_url=OPENAI_URL, api_key_env="OPENAI_API_KEY")
 AZURE = _like_openai("azure", api_key_env="AZURE_OPENAI_API_KEY")

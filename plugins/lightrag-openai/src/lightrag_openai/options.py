@@ -7,69 +7,82 @@ from typing import Any, Literal
 
 from ragcore import BindingOptions, Secret, option
 
+OPENAI_URL = "https://api.openai.com/v1"
+
 TokenProvider = Callable[[], str | Awaitable[str]]
 
 _HTTP_CLIENT = "An httpx2.AsyncClient of your own, with its proxies and limits; you close it."
-_HEADERS = "HTTP headers sent with each request, as JSON."
-_CONNECTIONS = "Most connections open at once; unset: the SDK's limit, 1000."
+_HEADERS = "HTTP headers sent with each request."
+_CONNECTIONS = "Most connections open at once."
+SDK_CONNECTIONS = 1000
 
 
-class OpenAIOptions(BindingOptions, binding="openai"):
+class OpenAIOptions(
+    BindingOptions,
+    binding="openai",
+    any_of=("api_key", "base_url", "default_headers", "http_client"),
+):
     """An account of OpenAI, or a server that pretends to be OpenAI."""
 
     api_key: Secret | None = option("Key of the account.", default=None, secret=True)
     base_url: str | None = option(
-        "Where the service is; unset: https://api.openai.com/v1.",
+        "Where the service is.",
         default=None,
         env=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
+        provider_default=OPENAI_URL,
     )
     organization: str | None = option(
-        "Organization that pays.", default=None, env=("OPENAI_ORG_ID", "OPENAI_ORGANIZATION")
+        "Organization that pays, for accounts that belong to several.",
+        default=None,
+        env=("OPENAI_ORG_ID", "OPENAI_ORGANIZATION"),
     )
     project: str | None = option(
-        "Project that pays.", default=None, env=("OPENAI_PROJECT_ID", "OPENAI_PROJECT")
+        "Project that pays, for accounts that have several.",
+        default=None,
+        env=("OPENAI_PROJECT_ID", "OPENAI_PROJECT"),
     )
-    default_headers: dict[str, str] | None = option(_HEADERS, default=None)
-    max_connections: int | None = option(_CONNECTIONS, default=None, minimum=1)
+    default_headers: dict[str, str] | None = option(_HEADERS, default=None, secret=True)
+    max_connections: int | None = option(
+        _CONNECTIONS, default=None, minimum=1, provider_default=SDK_CONNECTIONS
+    )
     http_client: Any = option(_HTTP_CLIENT, default=None, env=None)
 
-    def __attrs_post_init__(self) -> None:
-        if not (self.api_key or self.base_url or self.default_headers or self.http_client):
-            raise ValueError("api_key: missing: pass api_key= or set OPENAI_API_KEY")
+
+_CREDENTIALS = ("api_key", "ad_token", "ad_token_provider")
+# The latest that is not a preview; Microsoft lists them under "API version lifecycle".
+_DEFAULT_VERSION = "2024-10-21"
+_VERSION = "Version of the API."
+_DEPLOYMENT = "Deployment that the reference azure:default means."
 
 
-class AzureConnection(BindingOptions):
+class AzureConnection(BindingOptions, any_of=_CREDENTIALS):
     """A resource of Azure OpenAI; fields that both tasks have."""
 
-    max_connections: int | None = option(_CONNECTIONS, default=None, minimum=1)
-    default_headers: dict[str, str] | None = option(_HEADERS, default=None)
-    deployment: str | None = option(
-        "Deployment to ask, if the reference names the model it is of.", default=None, env=None
+    endpoint: str = option("Address of the resource, such as https://NAME.openai.azure.com.")
+    api_key: Secret | None = option(
+        "Key of the resource.", default=None, secret=True, unless=_CREDENTIALS
+    )
+    ad_token: Secret | None = option(
+        "Entra ID (Azure AD) token.", default=None, secret=True, unless=_CREDENTIALS
     )
     ad_token_provider: TokenProvider | None = option(
         "Function that returns an Entra ID token, or an awaitable of one; called per request.",
         default=None,
         env=None,
     )
+    deployment: str | None = option(
+        "Deployment to ask, if the reference names the model it is of.", default=None, env=None
+    )
+    default_headers: dict[str, str] | None = option(_HEADERS, default=None, secret=True)
+    max_connections: int | None = option(
+        _CONNECTIONS, default=None, minimum=1, provider_default=SDK_CONNECTIONS
+    )
     http_client: Any = option(_HTTP_CLIENT, default=None, env=None)
-
-
-_CREDENTIALS = ("api_key", "ad_token", "ad_token_provider")
-_ENDPOINT = "Address of the resource, such as https://NAME.openai.azure.com."
-_KEY = "Key of the resource."
-_TOKEN = "Entra ID (Azure AD) token."  # noqa: S105  # what it is, not one
-_VERSION = "Version of the API."
-_DEPLOYMENT = "Deployment that the reference azure:default means."
-# The latest that is not a preview; Microsoft lists them under "API version lifecycle".
-_DEFAULT_VERSION = "2024-10-21"
 
 
 class AzureOpenAIOptions(AzureConnection, binding="azure_openai"):
     """A resource of Azure OpenAI that completes."""
 
-    endpoint: str = option(_ENDPOINT)
-    api_key: Secret | None = option(_KEY, default=None, secret=True, unless=_CREDENTIALS)
-    ad_token: Secret | None = option(_TOKEN, default=None, secret=True, unless=_CREDENTIALS)
     api_version: str = option(
         _VERSION,
         default=_DEFAULT_VERSION,
@@ -79,20 +92,10 @@ class AzureOpenAIOptions(AzureConnection, binding="azure_openai"):
         _DEPLOYMENT, default=None, env="AZURE_OPENAI_DEPLOYMENT"
     )
 
-    def __attrs_post_init__(self) -> None:
-        if not (self.api_key or self.ad_token or self.ad_token_provider):
-            raise ValueError(
-                "api_key: missing: pass api_key= or set AZURE_OPENAI_API_KEY, "
-                "or pass ad_token= or ad_token_provider="
-            )
-
 
 class AzureEmbeddingOptions(AzureConnection, binding="azure_embedding"):
     """A resource of Azure OpenAI that embeds; often another than the one that completes."""
 
-    endpoint: str = option(_ENDPOINT)
-    api_key: Secret | None = option(_KEY, default=None, secret=True, unless=_CREDENTIALS)
-    ad_token: Secret | None = option(_TOKEN, default=None, secret=True, unless=_CREDENTIALS)
     api_version: str = option(
         _VERSION,
         default=_DEFAULT_VERSION,
@@ -102,25 +105,49 @@ class AzureEmbeddingOptions(AzureConnection, binding="azure_embedding"):
         _DEPLOYMENT, default=None, env="AZURE_EMBEDDING_DEPLOYMENT"
     )
 
-    def __attrs_post_init__(self) -> None:
-        if not (self.api_key or self.ad_token or self.ad_token_provider):
-            raise ValueError(
-                "api_key: missing: pass api_key= or set AZURE_EMBEDDING_API_KEY, "
-                "or pass ad_token= or ad_token_provider="
-            )
+
+_TEMPERATURE = "Randomness; 0 takes the likeliest token, as far as the service can."
+_TOP_P = "Sample among the likeliest tokens that add up to this probability."
+_FREQUENCY_PENALTY = "Makes tokens less likely the more often they were there."
+_PRESENCE_PENALTY = "Makes tokens less likely that were there at all."
+
+
+class Sampling(BindingOptions):
+    """How the next token is chosen; services differ in what they take."""
+
+    temperature: float | None = option(_TEMPERATURE, default=None, scope="call")
+    top_p: float | None = option(_TOP_P, default=None, scope="call")
+    frequency_penalty: float | None = option(_FREQUENCY_PENALTY, default=None, scope="call")
+    presence_penalty: float | None = option(_PRESENCE_PENALTY, default=None, scope="call")
+
+
+class OpenAISampling(BindingOptions):
+    """
+    How a model of OpenAI chooses the next token.
+
+    Source:
+        https://platform.openai.com/docs/api-reference/chat/create
+    """
+
+    temperature: float | None = option(
+        _TEMPERATURE, default=None, scope="call", minimum=0, maximum=2, provider_default=1
+    )
+    top_p: float | None = option(
+        _TOP_P, default=None, scope="call", minimum=0, maximum=1, provider_default=1
+    )
+    frequency_penalty: float | None = option(
+        _FREQUENCY_PENALTY, default=None, scope="call", minimum=-2, maximum=2, provider_default=0
+    )
+    presence_penalty: float | None = option(
+        _PRESENCE_PENALTY, default=None, scope="call", minimum=-2, maximum=2, provider_default=0
+    )
 
 
 class ChatOptions(BindingOptions):
-    """How a model answers; what is unset is the service's own default."""
+    """How a model answers, but for the choice of tokens; unset: the service's own default."""
 
     api: Literal["chat", "responses"] = option(
         "Which API is asked: Chat Completions, or OpenAI's Responses.", default="chat"
-    )
-    temperature: float | None = option("Randomness, 0 to 2.", default=None, scope="call")
-    top_p: float | None = option(
-        "Sample among the likeliest tokens that add up to this probability, 0 to 1.",
-        default=None,
-        scope="call",
     )
     max_tokens: int | None = option(
         "Longest answer in tokens, for services that know no max_completion_tokens.",
@@ -135,14 +162,6 @@ class ChatOptions(BindingOptions):
         scope="call",
         minimum=1,
         same_as="max_output_tokens",
-    )
-    frequency_penalty: float | None = option(
-        "Makes tokens less likely the more often they were there, -2 to 2.",
-        default=None,
-        scope="call",
-    )
-    presence_penalty: float | None = option(
-        "Makes tokens less likely that were there at all, -2 to 2.", default=None, scope="call"
     )
     stop: list[str] | None = option(
         "Texts that end the answer; they are not part of it.", default=None, scope="call"
@@ -193,7 +212,7 @@ class ChatOptions(BindingOptions):
     )
 
 
-class OpenAILLMOptions(ChatOptions, binding="openai_llm"):
+class OpenAILLMOptions(ChatOptions, OpenAISampling, binding="openai_llm"):
     """How a model of OpenAI or Azure OpenAI answers."""
 
 
@@ -201,9 +220,10 @@ class VectorOptions(BindingOptions):
     """How texts become vectors; what is unset is the service's own default."""
 
     encoding_format: Literal["base64", "float"] | None = option(
-        "How vectors travel; unset: base64 (four times smaller) where the service is known for it.",
+        "How vectors travel; as base64 they are a quarter as long.",
         default=None,
         scope="call",
+        provider_default="base64 where the service is known to send it",
     )
     query_prefix: str | None = option("Text put before each query.", default=None, scope="call")
     document_prefix: str | None = option(
