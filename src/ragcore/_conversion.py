@@ -15,6 +15,7 @@ import functools
 import json
 import math
 import os
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -134,8 +135,11 @@ def is_literal(annotation: Any) -> bool:
 
 
 def is_list(annotation: Any) -> bool:
-    """Say whether its values are lists or tuples."""
-    return (typing.get_origin(annotation) or annotation) in (list, tuple, Sequence)
+    """Say whether its values are lists, or tuples of any length."""
+    kind, arguments = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
+    if kind is tuple:
+        return not arguments or arguments[1:] == (...,)
+    return kind in (list, Sequence)
 
 
 def item_of(annotation: Any) -> Any:
@@ -204,8 +208,9 @@ def _number(value: Any, kind: Any) -> float:
 
 
 def _path(value: Any, kind: Any) -> Path:
-    if isinstance(value, str | os.PathLike):
-        return Path(value)
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(path, str):
+        return Path(path)
     raise Unconvertible(describe(kind))
 
 
@@ -233,10 +238,16 @@ def _dict_of(annotation: Any, converter: cattrs.Converter) -> Hook:
 
 def _choice(value: Any, annotation: Any) -> Any:
     for choice in typing.get_args(annotation):
-        # 1 == True, and True is no number; but 16.0 is 16.
-        if isinstance(value, bool) is isinstance(choice, bool) and value == choice:
+        if value is choice or _is_same(value, choice):
             return choice
     raise Unconvertible(describe(annotation))
+
+
+def _is_same(value: Any, choice: Any) -> bool:
+    # 1 == True, and True is no number; but 16.0 is 16. What else there is, such as an array, may
+    # have a comparison of its own.
+    is_plain = isinstance(value, str | int | float)
+    return is_plain and isinstance(value, bool) is isinstance(choice, bool) and value == choice
 
 
 def _is_union_with_str(annotation: Any) -> bool:
@@ -309,9 +320,13 @@ def _bool_from_text(text: str, _: Any) -> bool:
 
 def _int_from_text(text: str, kind: Any) -> int:
     try:
-        return int(text)
+        return int(_ZEROS.sub("", text))
     except ValueError:
         raise Unconvertible(describe(kind)) from None
+
+
+# Behind a decimal point; JSON has 1.0 for 1, too.
+_ZEROS = re.compile(r"(?<=\d)\.0+(?=\s*$)")
 
 
 def _number_from_text(text: str, kind: Any) -> float:
@@ -336,7 +351,8 @@ def _is_same_word(one: str, other: str) -> bool:
 
 def _json(text: str, annotation: Any) -> Any:
     try:
-        return from_value(annotation, json.loads(text, parse_constant=_no_json))
+        value = json.loads(text, parse_constant=_no_json, parse_float=_finite)
+        return from_value(annotation, value)
     except (ValueError, RecursionError):
         wanted = describe(annotation).removeprefix("a ")
         raise Unconvertible(f"JSON for a {wanted}") from None
@@ -344,6 +360,13 @@ def _json(text: str, annotation: Any) -> Any:
 
 def _no_json(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is too large")
+    return number
 
 
 def _keyword_only(_: str, annotation: Any) -> Any:
@@ -365,14 +388,25 @@ def _converter(fallback: Hook) -> cattrs.Converter:
 
 def _first_of(annotation: Any, converter: cattrs.Converter) -> Hook:
     kinds = _kinds(annotation)
+    narrow_first = sorted(kinds, key=_breadth)
+    can_be_none = type(None) in typing.get_args(annotation)
 
     def convert(value: Any, _: Any) -> Any:
-        wanted = []
-        for kind in kinds:
+        if value is None and can_be_none:
+            return None
+        wanted = {}
+        for kind in narrow_first:
             try:
                 return converter.structure(value, kind)
             except Unconvertible as exc:
-                wanted.append(str(exc))
-        raise Unconvertible(" or ".join(wanted))
+                wanted[kind] = str(exc)
+        raise Unconvertible(" or ".join(wanted[kind] for kind in kinds))
 
     return convert
+
+
+def _breadth(kind: Any) -> int:
+    """Rank types by how many texts say one: what a narrow one does not take is left for others."""
+    if is_literal(kind):
+        return 0
+    return {int: 1, float: 1, bool: 2, str: 4}.get(kind, 3)

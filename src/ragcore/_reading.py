@@ -39,7 +39,7 @@ class Found:
     field: OptionField
     origin: Origin
     name: str
-    raw: Any
+    raw: Any = attrs.field(repr=False)
     is_text: bool
 
     @property
@@ -63,7 +63,17 @@ class Found:
             raise OptionsError(f"{self.name}: {shown} is not {exc} @ {self.field.where}") from None
 
     def _shown(self) -> str:
-        return repr(self.raw) if self.is_text else f"{self.raw!r:.80}"
+        return repr(self.raw) if self.is_text else _in_a_line(self.raw)[:_SHOWN]
+
+
+_SHOWN = 80
+
+
+def _in_a_line(value: Any) -> str:
+    try:
+        return " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001  # somebody else's repr, and an int of 5,000 digits
+        return f"a {type(value).__name__}"
 
 
 @attrs.frozen
@@ -101,7 +111,7 @@ class Sources:
             yield Found(field, "keyword", field.name, keywords[field.name], is_text=False)
         if self.role:
             yield from self._variables(field, "role", field.role_variables(self.role))
-        if self.flags.get(field.destination) is not None:
+        if field.flags and self.flags.get(field.destination) is not None:
             flag = self.flags[field.destination]
             yield Found(field, "flag", field.flags[0], flag, is_text=False)
         if not self.only_role:
@@ -224,6 +234,7 @@ def refuse_twice(options: BindingOptions, name: str) -> None:
 def raise_all(problems: list[str]) -> None:
     """Raise one OptionsError about all *problems*, if there are any."""
     if problems:
+        problems = list(dict.fromkeys(problems))
         raise OptionsError("\n".join(problems), problems=problems)
 
 
@@ -243,7 +254,8 @@ def _unknown(
         cure = (
             f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(offered))}"
         )
-        problems.append(f"{name}: unknown option; {cure}")
+        shown = name if name.isidentifier() else repr(name)
+        problems.append(f"{shown}: unknown option; {cure}")
     return problems
 
 

@@ -83,9 +83,12 @@ class BindingOptions:
             setattr(cls, "__init__", BindingOptions.__init__)  # noqa: B010  # mypy has no other way
         cls._help = {one.name: help_of(cls, one) for one in attrs.fields(cast("Any", cls))}
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, *nameless: Any, **values: Any) -> None:
+        name = type(self).__name__
         if not self._binding_name:
-            raise TypeError(f"{type(self).__name__} is a mixin: subclass it with binding='…'.")
+            raise TypeError(f"{name} is a mixin: subclass it with binding='…'.")
+        if nameless:
+            raise TypeError(f"{name} takes keywords only: write {name}(option=value).")
         _reading.fill(self, values)
 
     @classmethod
