@@ -22,7 +22,8 @@ def env_sample(*, bindings: tuple[str, ...]) -> None:
     """
     Write a commented .env.
 
-    Of all options there are, or of those of each BINDING: a group of options, such as openai_llm, or a provider, with all its groups.
+    Of all options there are, or of those of each BINDING: a group of options, such as openai_llm,
+    or a provider, with all its groups.
     """
     named = [group for name in bindings for group in groups_named(name)]
     groups = list(dict.fromkeys(named)) or all_groups()

@@ -12,7 +12,7 @@ import io
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import click
@@ -21,6 +21,9 @@ from ragcore._fields import OptionField
 from ragcore._reading import Found, Sources, found, raise_all
 from ragcore.errors import OptionsError
 from ragcore.options import BindingOptions
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -185,12 +188,18 @@ def _parsed(path: Path, text: str) -> list[tuple[str, str]]:
     lines = list(parse_stream(io.StringIO(text, newline=None)))
     raise_all(
         [
-            f"{path}, line {line.original.line}: is not NAME=value; quote what has more lines"
+            f"{path}, line {_line_of(line)}: is not NAME=value; quote what has more lines"
             for line in lines
             if line.error
         ]
     )
     return [(line.key, line.value) for line in lines if line.key and line.value is not None]
+
+
+def _line_of(binding: Binding) -> int:
+    # What python-dotenv takes for the beginning are the blank lines before it.
+    before, _, _ = binding.original.string.partition(binding.original.string.strip())
+    return binding.original.line + before.count("\n")
 
 
 def _resolved(

@@ -43,8 +43,8 @@ def options(
     """
     List what can be set, and what is.
 
-    Of all there is, or of BINDING: a group of options, such as openai_llm, or a provider, with all its groups: where
-    both have one name, such as openai, it is the provider.
+    Of all there is, or of BINDING: a group of options, such as openai_llm, or a provider, with all
+    its groups. Where both have one name, such as openai, it is the provider.
 
     With --explain, FLAGS such as --openai-llm-temperature 0.2 set options. Of keys it says only
     whether they are set. The exit status is 1 if a value is invalid.
