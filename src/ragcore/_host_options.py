@@ -26,7 +26,7 @@ class HostOptions(BindingOptions, binding="ragcore"):
 
 
 class HostEmbeddingOptions(HostOptions, binding="ragcore"):
-    """How texts are embedded, whoever does it."""
+    """How a call is made and how texts are embedded, whoever does it."""
 
     batch_size: int | None = option(
         "Texts in one request; unset: as many as the provider takes.", default=None, minimum=1
