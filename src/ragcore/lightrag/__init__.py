@@ -14,6 +14,10 @@ Models of any installed provider for LightRAG.
         tokenizer=tokenizer("hf:sentence-transformers/all-MiniLM-L6-v2"),
     )
 
+Or as LightRAG's own variables say, for any installed provider::
+
+    rag = LightRAG(**from_env(), working_dir="…", tokenizer=tokenizer("ollama:bge-m3"))
+
 Models are opened by the first call and stay open for as long as its event loop, or until
 :func:`aclose`. LightRAG itself is imported when one of its classes is needed, if it is installed.
 """
@@ -23,7 +27,9 @@ from typing import TYPE_CHECKING, Any
 from ragcore.lightrag import _engine
 from ragcore.lightrag._completion import llm_model_func
 from ragcore.lightrag._embedding import embedding_func
+from ragcore.lightrag._from_env import from_env
 from ragcore.lightrag._keeper import aclose
+from ragcore.lightrag._roles import role_llm_configs
 from ragcore.lightrag._tokenizer import tokenizer
 
 if TYPE_CHECKING:
@@ -33,7 +39,9 @@ __all__ = [
     "EmbeddingFunc",
     "aclose",
     "embedding_func",
+    "from_env",
     "llm_model_func",
+    "role_llm_configs",
     "tokenizer",
     "wrap_embedding_func_with_attrs",
 ]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
-from ragcore._connect import completion_model, resolve_completion
+from ragcore._connect import Opening, completion_model, resolve_completion
 from ragcore._records import Image, JSONObject, Message, user
 from ragcore.errors import OptionsError
+from ragcore.hookspecs import CompletionProvider
 from ragcore.lightrag._answer import Telling, begun, engines_errors
-from ragcore.lightrag._keeper import impatient, kept
-
-# LightRAG gives up after 2 x LLM_TIMEOUT, 480 s.
-_TIMEOUT = 450.0
+from ragcore.lightrag._keeper import kept
+from ragcore.lightrag._patience import COMPLETION, within
+from ragcore.options import Sources
 
 # What a completion takes in the field's words, and what LightRAG says for it.
 _LIGHTRAGS_WORDS = {
@@ -23,7 +23,10 @@ _LIGHTRAGS_WORDS = {
 }
 
 
-def llm_model_func(reference: str, **options: Any) -> Callable[..., Coroutine[Any, Any, Any]]:
+CompletionFunction = Callable[..., Coroutine[Any, Any, Any]]
+
+
+def llm_model_func(reference: str, **options: Any) -> CompletionFunction:
     """
     Make LightRAG's ``llm_model_func`` out of a model.
 
@@ -47,8 +50,18 @@ def llm_model_func(reference: str, **options: Any) -> Callable[..., Coroutine[An
         PluginError: The plugin is broken.
         OptionsError: Options are missing, unknown or invalid; all problems at once.
     """
-    asked = {"on_unsupported": "prompt"} | options
-    opening = impatient(resolve_completion(reference, asked), _TIMEOUT)
+    return completing(within(resolved(reference, options), COMPLETION))
+
+
+def resolved(
+    reference: str, options: Mapping[str, Any], sources: Sources | None = None
+) -> Opening[CompletionProvider]:
+    """Find who completes *reference*, and read its options; what it can't do is asked in words."""
+    return resolve_completion(reference, {"on_unsupported": "prompt", **options}, sources)
+
+
+def completing(opening: Opening[CompletionProvider]) -> CompletionFunction:
+    """Make the function that LightRAG calls; a closure, which it can copy."""
 
     async def complete(
         prompt: str,

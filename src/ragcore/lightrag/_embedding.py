@@ -6,13 +6,17 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from ragcore._connect import Opening, embedding_model, resolve_embedding
 from ragcore._embedding import EmbeddingModel
 from ragcore._records import Embeddings
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import EmbeddingProvider
+from ragcore.lightrag._asymmetry import is_asymmetric
 from ragcore.lightrag._engine import found
-from ragcore.lightrag._keeper import impatient, kept
+from ragcore.lightrag._keeper import kept
+from ragcore.lightrag._patience import EMBEDDING, within
 from ragcore.lightrag._usage import count
 
 if TYPE_CHECKING:
@@ -23,9 +27,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("ragcore")
 
-# LightRAG gives up after 2 x EMBEDDING_TIMEOUT, 60 s, and its callers after half of that.
-_TIMEOUT = 55.0
-
 
 def embedding_func(
     reference: str,
@@ -33,6 +34,7 @@ def embedding_func(
     dimensions: int | None = None,
     max_tokens: int | None = None,
     model_name: str | None = None,
+    send_dimensions: bool | None = None,
     **options: Any,
 ) -> EmbeddingFunc:
     """
@@ -43,11 +45,12 @@ def embedding_func(
 
     Args:
         reference: ``"provider:model"``.
-        dimensions: Length of a vector. Asked of a model that can choose; needed where the provider
-            does not know it.
+        dimensions: Length of a vector; needed where the provider does not know it.
         max_tokens: Tokens of the longest text, which LightRAG splits by; else as the provider says.
         model_name: Part of the names of LightRAG's collections: keep it, and an existing index
             stays in use. Else what *reference* says after the colon.
+        send_dimensions: Whether the service is asked for vectors of that length. Left out: a model
+            that can choose is.
         options: As in :func:`ragcore.embedding`. Here *timeout* is 55 seconds if it is not set,
             which ends before LightRAG's own patience does.
 
@@ -59,10 +62,43 @@ def embedding_func(
         PluginError: The plugin is broken.
         OptionsError: Options are missing, unknown or invalid, or *dimensions* is needed.
     """
-    opening = impatient(resolve_embedding(reference, options), _TIMEOUT)
-    capabilities = opening.provider.capabilities_of(opening.model_name)
+    opening = within(resolve_embedding(reference, options), EMBEDDING)
+    return embedder(
+        opening,
+        Asked(dimensions, send_dimensions, max_tokens, model_name or opening.model_name),
+    )
+
+
+@attrs.frozen
+class Asked:
+    """
+    What is said of an embedding beside its options.
+
+    Attributes:
+        dimensions: Length of a vector; None if the provider knows it.
+        send_dimensions: Whether the service is asked for it; None if the model can choose.
+        max_tokens: Tokens of the longest text; None if the provider knows them.
+        model_name: Part of the names of LightRAG's collections; None leaves it out of them.
+        is_asymmetric: Whether it is told queries from documents; None if that changes anything.
+    """
+
+    dimensions: int | None = None
+    send_dimensions: bool | None = None
+    max_tokens: int | None = None
+    model_name: str | None = None
+    is_asymmetric: bool | None = None
+
+
+def embedder(opening: Opening[EmbeddingProvider], asked: Asked) -> EmbeddingFunc:
+    """
+    Make LightRAG's object out of what opens the model.
+
+    Raises:
+        OptionsError: *dimensions* is needed, is another than the model has, or can't be sent.
+    """
+    sends = _sends(opening, asked.send_dimensions)
     known, known_max_tokens = _described(opening)
-    length = _length(reference, dimensions, known, can_choose=capabilities.dimensions)
+    length = _length(opening, asked.dimensions, known, sends=sends)
 
     async def embed(
         texts: Sequence[str],
@@ -76,7 +112,7 @@ def embedding_func(
         arguments = {
             "input_type": context,
             "truncate": "end",
-            "dimensions": embedding_dim or dimensions if capabilities.dimensions else None,
+            "dimensions": (embedding_dim or asked.dimensions) if sends else None,
             "timeout": left,
             **options,
         }
@@ -88,21 +124,47 @@ def embedding_func(
     made: EmbeddingFunc = found("EmbeddingFunc")(
         embedding_dim=length,
         func=embed,
-        max_token_size=max_tokens or known_max_tokens,
-        model_name=model_name or opening.model_name,
-        supports_asymmetric=capabilities.input_type,
+        max_token_size=asked.max_tokens or known_max_tokens,
+        send_dimensions=bool(asked.send_dimensions),
+        model_name=asked.model_name,
+        supports_asymmetric=(
+            is_asymmetric(opening) if asked.is_asymmetric is None else asked.is_asymmetric
+        ),
     )
     return made
 
 
-def _length(reference: str, asked: int | None, known: int | None, *, can_choose: bool) -> int:
+def _sends(opening: Opening[EmbeddingProvider], asked: bool | None) -> bool:
+    can_choose = _can_choose(opening)
+    if asked and not can_choose:
+        raise OptionsError(
+            f"send_dimensions: {_reference(opening)} has vectors of one length only; leave it out"
+        )
+    return can_choose if asked is None else asked
+
+
+def _can_choose(opening: Opening[EmbeddingProvider]) -> bool:
+    return opening.provider.capabilities_of(opening.model_name).dimensions
+
+
+def _reference(opening: Opening[EmbeddingProvider]) -> str:
+    return f"{opening.provider.name}:{opening.model_name}"
+
+
+def _length(
+    opening: Opening[EmbeddingProvider], asked: int | None, known: int | None, *, sends: bool
+) -> int:
     length = asked or known
     if length is None:
         raise OptionsError(
-            f"dimensions: {reference} does not say how long its vectors are; pass dimensions="
+            f"dimensions: {_reference(opening)} does not say how long its vectors are; "
+            "pass dimensions="
         )
-    if not can_choose and known not in (None, length):
-        raise OptionsError(f"dimensions: the vectors of {reference} have {known}, not {length}")
+    if not sends and known not in (None, length):
+        cure = "; send_dimensions=True asks for it" if _can_choose(opening) else ""
+        raise OptionsError(
+            f"dimensions: the vectors of {_reference(opening)} have {known}, not {length}{cure}"
+        )
     return length
 
 

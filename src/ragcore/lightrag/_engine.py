@@ -16,6 +16,7 @@ from typing import Any
 _HOMES = {
     "EmbeddingFunc": "lightrag.utils",
     "EmptyTruncatedResponseError": "lightrag.exceptions",
+    "RoleLLMConfig": "lightrag.llm_roles",
     "Tokenizer": "lightrag.utils",
     "TruncatedResponse": "lightrag.utils",
     "wrap_embedding_func_with_attrs": "lightrag.utils",
@@ -55,6 +56,26 @@ class Tokenizer:
     def decode(self, tokens: list[int]) -> str:
         """Return the text of *tokens*."""
         return str(self.tokenizer.decode(tokens))
+
+
+@dataclasses.dataclass
+class RoleLLMConfig:
+    """
+    A model for one of LightRAG's roles; None leaves a thing as it is for the others.
+
+    Attributes:
+        func: As ``llm_model_func``.
+        kwargs: Passed to *func* with each call.
+        max_async: Calls under way at once.
+        timeout: Seconds; LightRAG gives up after twice that.
+        metadata: ``binding``, ``model`` and ``host``, which are part of the cache's keys.
+    """
+
+    func: Callable[..., Any] | None = None
+    kwargs: dict[str, Any] | None = None
+    max_async: int | None = None
+    timeout: int | None = None
+    metadata: dict[str, Any] | None = None
 
 
 @dataclasses.dataclass

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from ragcore._completion import CompletionModel
-from ragcore._connect import Opening, ProviderT
+from ragcore._connect import Opening
 from ragcore._embedding import EmbeddingModel
 from ragcore._owner import Owner
 from ragcore._retry import Deadline
@@ -87,13 +87,6 @@ class Kept(Generic[ModelT]):
 def _rounded(deadline: Deadline) -> float:
     """Return the seconds that are left, as a call takes them: without a deadline 0."""
     return max(0.1, round(deadline.left, 1)) if deadline.timeout else 0.0
-
-
-def impatient(opening: Opening[ProviderT], timeout: float) -> Opening[ProviderT]:
-    """Return *opening* with a deadline of *timeout* seconds, unless somebody has set another."""
-    if opening.host.timeout is not None:
-        return opening
-    return attrs.evolve(opening, host=attrs.evolve(opening.host, timeout=timeout))
 
 
 _Here = tuple[int, asyncio.AbstractEventLoop]

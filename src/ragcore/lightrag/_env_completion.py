@@ -1,0 +1,119 @@
+"""Who completes, for all roles or for one, as LightRAG's variables say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from ragcore._plugins import registry
+from ragcore.hookspecs import CompletionProvider
+from ragcore.lightrag._account import Account, address_field, key_field
+from ragcore.lightrag._completion import resolved
+from ragcore.lightrag._problems import Problems
+from ragcore.lightrag._roles import Completer
+from ragcore.lightrag._variables import NO_MODEL, Environment, LLMVariables, Said, values
+from ragcore.options import OptionField
+
+# LightRAG's name for two providers at once.
+OPENAI_AND_OLLAMA = "openai-ollama"
+
+# What LightRAG takes where no variable says anything.
+_BINDING = "ollama"
+_MODELS = {"ollama": "mistral-nemo:latest"}
+
+
+def completer(environment: Environment, problems: Problems, role: str | None) -> Completer | None:
+    """Find who completes for *role*, or for all; None if that left a problem."""
+    base = environment.said(LLMVariables, problems)
+    said = environment.said(LLMVariables, problems, role)
+    binding = llm_binding(said)
+    with problems.noted(binding.variable):
+        provider = registry().completion_provider(binding.value)
+        crosses = provider.name != provider_name(llm_binding(base).value)
+        asked = _AskedLLM(environment, provider, said, role, crosses=crosses)
+        return asked.completer(binding.value, problems)
+    return None
+
+
+def llm_binding(said: Mapping[str, Said]) -> Said:
+    """Return the name or alias of the provider that completes."""
+    binding = said.get("llm_binding", Said("LLM_BINDING", _BINDING))
+    is_both = binding.value == OPENAI_AND_OLLAMA
+    return attrs.evolve(binding, value="openai") if is_both else binding
+
+
+def provider_name(binding: str) -> str:
+    """Return the name of the provider that completes as *binding*; an unknown one's is its own."""
+    claim = registry().claims.get(("completion", binding))
+    return claim.record.name if claim else binding
+
+
+@attrs.frozen
+class _AskedLLM:
+    """
+    What the variables say of who completes, for all roles or for one.
+
+    Attributes:
+        all_said: By the role's variables, and by those for all.
+        crosses: The role has another provider than the others.
+    """
+
+    environment: Environment
+    provider: CompletionProvider
+    all_said: Mapping[str, Said]
+    role: str | None
+    crosses: bool = attrs.field(kw_only=True)
+
+    def completer(self, binding: str, problems: Problems) -> Completer | None:
+        """Find the model, and read its options; None if that left a problem."""
+        model = self._model(problems)
+        account = self._account()
+        keywords = account.keywords(self.provider, problems)
+        sources = self.environment.sources(self.role, with_flags=not self.crosses)
+        limits = values(self.all_said)
+        with problems.noted(names=account.names(self.provider.connection)):
+            opening = resolved(f"{self.provider.name}:{model}", keywords, sources)
+            return Completer(
+                binding, model, opening, limits.get("llm_timeout"), limits.get("max_async_llm")
+            )
+        return None
+
+    def _said(self, name: str) -> Said | None:
+        said = self.all_said.get(name)
+        return None if said and self.crosses and not said.for_role else said
+
+    def _variable(self, name: str) -> str:
+        said = self._said(name)
+        if said is not None:
+            return said.variable
+        return f"{self.role}_{name}".upper() if self.crosses else name.upper()
+
+    def _model(self, problems: Problems) -> str:
+        if said := self._said("llm_model"):
+            return str(said.value)
+        if self.provider.name in _MODELS and not self.crosses:
+            return _MODELS[self.provider.name]
+        problems.add(
+            f"{self._variable('llm_model')}: missing: set it to the model of {self.provider.name}"
+        )
+        return NO_MODEL
+
+    def _account(self) -> Account:
+        connection = self.provider.connection
+        return Account(
+            host=self._unless_the_role_says("llm_binding_host", address_field(connection)),
+            key=self._unless_the_role_says("llm_binding_api_key", key_field(connection)),
+            host_variable=self._variable("llm_binding_host"),
+            key_variable=self._variable("llm_binding_api_key"),
+        )
+
+    def _unless_the_role_says(self, name: str, field: OptionField | None) -> Said | None:
+        """Return what LightRAG's variable says; one for all yields to the role's own option."""
+        said = self._said(name)
+        if said is None or field is None or said.for_role or self.role is None:
+            return said
+        fields = {field.name: field for field in self.provider.connection.fields()}
+        rivals = [field, *(fields[name] for name in field.unless)]
+        own = [variable for rival in rivals for variable in rival.role_variables(self.role)]
+        return None if self.environment.sets_any(own) else said

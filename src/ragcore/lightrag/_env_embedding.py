@@ -1,0 +1,152 @@
+"""Who embeds, and how, as LightRAG's variables say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ragcore._connect import Opening, resolve_embedding
+from ragcore._plugins import registry
+from ragcore.hookspecs import EmbeddingProvider
+from ragcore.lightrag._account import Account, address_field, key_field
+from ragcore.lightrag._asymmetry import Prefixes
+from ragcore.lightrag._embedding import Asked, embedder
+from ragcore.lightrag._env_completion import OPENAI_AND_OLLAMA, llm_binding, provider_name
+from ragcore.lightrag._patience import EMBEDDING, within
+from ragcore.lightrag._problems import Problems
+from ragcore.lightrag._variables import (
+    NO_MODEL,
+    EmbeddingVariables,
+    Environment,
+    LLMVariables,
+    Said,
+    values,
+)
+from ragcore.options import OptionField
+
+if TYPE_CHECKING:
+    from ragcore.lightrag._engine import EmbeddingFunc
+
+# What LightRAG takes where no variable says anything.
+_BINDING = "ollama"
+_MODELS = {
+    "bedrock": "amazon.titan-embed-text-v2:0",
+    "ollama": "bge-m3:latest",
+    "openai": "text-embedding-3-small",
+}
+_NAMES = {
+    "dimensions": "EMBEDDING_DIM",
+    "encoding_format": "EMBEDDING_USE_BASE64",
+    "send_dimensions": "EMBEDDING_SEND_DIM",
+}
+
+
+def embedding_func(environment: Environment, problems: Problems) -> EmbeddingFunc | None:
+    """Find who embeds; None if that left a problem."""
+    base = environment.said(LLMVariables, problems)
+    said = environment.said(EmbeddingVariables, problems)
+    binding = _binding(base, said)
+    with problems.noted(binding.variable):
+        provider = registry().embedding_provider(binding.value)
+        asked = _AskedEmbedding(environment, provider, said, base)
+        return asked.function(problems)
+    return None
+
+
+def _binding(base: Mapping[str, Said], said: Mapping[str, Said]) -> Said:
+    llm = base.get("llm_binding")
+    if llm is not None and llm.value == OPENAI_AND_OLLAMA:
+        return attrs.evolve(llm, value="ollama")
+    return said.get("embedding_binding", Said("EMBEDDING_BINDING", _BINDING))
+
+
+@attrs.frozen
+class _AskedEmbedding:
+    """
+    What the variables say of who embeds.
+
+    Attributes:
+        base: What they say of who completes, which may be the same.
+    """
+
+    environment: Environment
+    provider: EmbeddingProvider
+    said: Mapping[str, Said]
+    base: Mapping[str, Said]
+
+    def function(self, problems: Problems) -> EmbeddingFunc | None:
+        """Find the model, and read its options; None if that left a problem."""
+        prefixes = Prefixes.of(self.environment.variables, self.said, problems)
+        account = self._account()
+        names = {
+            **_NAMES,
+            **account.names(self.provider.connection),
+            **prefixes.names(self.provider.options),
+        }
+        keywords = {
+            **account.keywords(self.provider, problems),
+            **prefixes.keywords(self.provider.options, problems),
+            **self._encoding(),
+        }
+        model = self._model(problems)
+        with problems.noted(names=names):
+            sources = self.environment.sources()
+            opening = resolve_embedding(f"{self.provider.name}:{model}", keywords, sources)
+            prefixes.check(opening, problems)
+            if model != NO_MODEL:
+                return self._made(opening, prefixes.asymmetric)
+        return None
+
+    def _made(
+        self, opening: Opening[EmbeddingProvider], is_asymmetric: bool | None
+    ) -> EmbeddingFunc:
+        said = values(self.said)
+        asked = Asked(
+            dimensions=said.get("embedding_dim"),
+            send_dimensions=said.get("embedding_send_dim", False),
+            max_tokens=said.get("embedding_token_limit") or None,
+            model_name=said.get("embedding_model"),
+            is_asymmetric=is_asymmetric,
+        )
+        return embedder(within(opening, EMBEDDING, said.get("embedding_timeout")), asked)
+
+    def _model(self, problems: Problems) -> str:
+        if said := self.said.get("embedding_model"):
+            return str(said.value)
+        if self.provider.name not in _MODELS:
+            problems.add(f"EMBEDDING_MODEL: missing: set it to the model of {self.provider.name}")
+        return _MODELS.get(self.provider.name, NO_MODEL)
+
+    def _encoding(self) -> dict[str, Any]:
+        takes_it = any(f.name == "encoding_format" for f in self.provider.options.fields())
+        if "embedding_use_base64" not in self.said or not takes_it:
+            return {}
+        is_base64 = self.said["embedding_use_base64"].value
+        return {"encoding_format": "base64" if is_base64 else "float"}
+
+    def _account(self) -> Account:
+        """Return the account of who embeds; who completes as well has one for both."""
+        connection = self.provider.connection
+        host = self.said.get("embedding_binding_host")
+        key = self.said.get("embedding_binding_api_key")
+        if host is None and self._is_base() and not self._has_own(address_field(connection)):
+            host = self.base.get("llm_binding_host")
+            if key is None and not self._has_own(key_field(connection)):
+                key = self.base.get("llm_binding_api_key")
+        return Account(
+            host,
+            key,
+            host.variable if host else "EMBEDDING_BINDING_HOST",
+            key.variable if key else "EMBEDDING_BINDING_API_KEY",
+        )
+
+    def _is_base(self) -> bool:
+        return self.provider.name == provider_name(llm_binding(self.base).value)
+
+    def _has_own(self, field: OptionField | None) -> bool:
+        """Say whether the environment sets *field* for embeddings alone, as Azure's can be."""
+        claim = registry().claims.get(("completion", self.provider.name))
+        is_shared = claim is None or claim.record.connection is self.provider.connection
+        return not is_shared and field is not None and self.environment.sets_any(field.variables)

@@ -1,0 +1,119 @@
+"""Models for LightRAG's roles: extract, keyword, query and vlm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ragcore._connect import Opening
+from ragcore.hookspecs import CompletionProvider
+from ragcore.lightrag._account import address_field
+from ragcore.lightrag._completion import CompletionFunction, completing, resolved
+from ragcore.lightrag._engine import found
+from ragcore.lightrag._patience import COMPLETION, engines_limit, within
+from ragcore.lightrag._problems import Problems
+from ragcore.options import Sources
+
+if TYPE_CHECKING:
+    from ragcore.lightrag._engine import RoleLLMConfig
+
+Model = str | tuple[str, Mapping[str, Any]]
+
+
+@attrs.frozen
+class Completer:
+    """
+    Who completes, for all roles or for one.
+
+    Attributes:
+        binding: What LightRAG calls the provider.
+        model: What LightRAG calls the model.
+        timeout: Seconds for one attempt; 0 for no limit.
+        max_async: Calls under way at once.
+    """
+
+    binding: str
+    model: str
+    opening: Opening[CompletionProvider]
+    timeout: int | None = None
+    max_async: int | None = None
+
+    def function(self) -> CompletionFunction:
+        """Return what LightRAG calls."""
+        return completing(within(self.opening, COMPLETION, self.timeout))
+
+    def role_config(self) -> RoleLLMConfig:
+        """Return what LightRAG is handed for a role."""
+        config: RoleLLMConfig = found("RoleLLMConfig")(
+            func=self.function(),
+            # None would have it take llm_model_kwargs, which are meant for another model.
+            kwargs={},
+            max_async=self.max_async,
+            timeout=engines_limit(self.timeout),
+            metadata={"binding": self.binding, "model": self.model, "host": self._host()},
+        )
+        return config
+
+    def _host(self) -> str | None:
+        field = address_field(self.opening.provider.connection)
+        host = getattr(self.opening.connection, field.name) if field else None
+        return None if host is None else str(host)
+
+
+def role_llm_configs(
+    *,
+    extract: Model | None = None,
+    keyword: Model | None = None,
+    query: Model | None = None,
+    vlm: Model | None = None,
+) -> dict[str, RoleLLMConfig]:
+    """
+    Make LightRAG's ``role_llm_configs``: other models for some of its work.
+
+    ::
+
+        rag = LightRAG(
+            llm_model_func=llm_model_func("openai:gpt-4o-mini"),
+            role_llm_configs=role_llm_configs(
+                extract=("ollama:qwen3", {"num_ctx": 32768}),
+                vlm="anthropic:claude-haiku-4-5",
+            ),
+            …
+        )
+
+    Each is a reference, ``"provider:model"``, or a tuple of one and the options that
+    :func:`llm_model_func` takes. What the options leave open is read from the environment, where
+    the role's own variables, such as ``EXTRACT_OLLAMA_LLM_TEMPERATURE``, go first. Roles that are
+    left out keep LightRAG's ``llm_model_func``.
+
+    Args:
+        extract: Finds entities and relations, and sums up.
+        keyword: Finds the keywords of a question.
+        query: Answers.
+        vlm: Looks at images.
+
+    Returns:
+        LightRAG's own ``RoleLLMConfig`` for each role that is given.
+
+    Raises:
+        UnknownProviderError: Nothing installed goes by that name, and that is all that is wrong.
+        PluginError: The plugin is broken, and that is all that is wrong.
+        OptionsError: With all problems of all roles.
+    """
+    models = {"extract": extract, "keyword": keyword, "query": query, "vlm": vlm}
+    problems = Problems()
+    completers: dict[str, Completer] = {}
+    for role, model in models.items():
+        with problems.noted(role):
+            if model is not None:
+                completers[role] = _completer(role, model)
+    problems.raise_all()
+    return {role: completer.role_config() for role, completer in completers.items()}
+
+
+def _completer(role: str, model: Model) -> Completer:
+    reference, options = (model, {}) if isinstance(model, str) else model
+    opening = resolved(reference, options, Sources(role=role))
+    return Completer(reference.partition(":")[0], opening.model_name, opening)
