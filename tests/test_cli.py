@@ -19,7 +19,7 @@ from cli_running import AcmeLLMOptions, AcmeOptions, Broken, only_acme, run
 from dotenv import dotenv_values
 
 from ragcore import Capabilities
-from ragcore.cli import _output, _providers
+from ragcore.cli import _output, _providers, main
 from ragcore.testing import plugin
 
 SDKS = {
@@ -226,13 +226,15 @@ def test_providers_as_data_has_everything() -> None:
     }
 
 
-def test_every_capability_has_words() -> None:
-    """None is left out of the list."""
-    there = Capabilities(
-        *(1 if "int" in str(field.type) else True for field in attrs.fields(Capabilities))
-    )
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(Capabilities)])
+def test_every_capability_has_words(name: str) -> None:
+    """None is left out of the list; what is not there is."""
+    value: Any = 7 if name.startswith(("max_", "context")) else True
+    there = Capabilities(**{name: value})
 
-    assert len(_providers.in_words(there).split(", ")) == len(attrs.fields(Capabilities))
+    assert len(_providers.in_words(there).split(", ")) == 1
+    assert _providers.in_words(there)
+    assert _providers.in_words(Capabilities()) == ""
 
 
 def test_nothing_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -443,3 +445,15 @@ def test_a_terminal_is_not_commanded(capsys: pytest.CaptureFixture[str]) -> None
     _output.write_table(("one",), [("\x1b[2J\nnext",)], ((0,),))
 
     assert capsys.readouterr().out == "one\n\\x1b[2J\\nnext\n"
+
+
+def test_a_terminal_gets_names_without_their_binding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The heading says it, and columns are few."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+
+    main(["options", "acme_llm"], standalone_mode=False)
+
+    assert "acme_llm: How it answers." in terminal.getvalue()
+    assert " temperature " in terminal.getvalue()
+    assert "acme_llm.temperature" not in terminal.getvalue()

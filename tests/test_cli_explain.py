@@ -86,6 +86,21 @@ def test_secrets_are_set_or_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [data[f"acme.{name}"]["value"] for name in ("api_key", "token")] == ["set", "unset"]
 
 
+def test_headers_that_are_none_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A typo does not make a key public."""
+    flag = ["--acme-default-headers", "Authorization: canary"]
+    from_flag = run("options", "acme", "--explain", *flag)
+    monkeypatch.setenv("ACME_DEFAULT_HEADERS", "Authorization: canary")
+    from_environment = run("options", "acme", "--explain")
+
+    for done, name in (
+        (from_flag, "--acme-default_headers"),
+        (from_environment, "ACME_DEFAULT_HEADERS"),
+    ):
+        assert f"{name}: the value is not JSON object of text @ acme.default_headers" in done.stderr
+        assert "canary" not in done.output
+
+
 def test_data_has_values_with_their_types(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the source under keys that stay."""
     monkeypatch.setenv("ACME_LLM_STOP", '["a", "b"]')

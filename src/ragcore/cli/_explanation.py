@@ -94,8 +94,16 @@ def _set(offer: Found, environment: Environment, sources: Sources) -> tuple[Expl
         value = _shown(offer.field, offer.value())
     except OptionsError as exc:
         invalid = Explained(offer.field, None, offer.origin, offer.name, file, is_invalid=True)
-        return invalid, list(exc.problems)
+        return invalid, _reasons(offer, exc)
     return Explained(offer.field, value, offer.origin, offer.name, file), []
+
+
+def _reasons(offer: Found, error: OptionsError) -> list[str]:
+    field = offer.field
+    if is_confidential(field) and not field.secret:
+        # Of these the message quotes what it can't read.
+        return [f"{offer.name}: the value is not {field.wanted} @ {field.where}"]
+    return list(error.problems)
 
 
 def _shown(field: OptionField, value: Any) -> Any:

@@ -16,7 +16,7 @@ from ragcore._fields import OptionField, summary_of
 from ragcore.cli._environment import env_file_options, environment, is_confidential
 from ragcore.cli._explanation import Explained, explain
 from ragcore.cli._groups import Group, all_groups, groups_named
-from ragcore.cli._output import printable, write_json, write_table
+from ragcore.cli._output import is_terminal, printable, write_json, write_table
 
 _ROLES = ("extract", "keyword", "query", "vlm")
 _TITLES = ("option", "takes", "default", "scope", "variables", "flags", "help")
@@ -123,7 +123,7 @@ def _write_heading(group: Group) -> None:
 
 def _row(field: OptionField) -> tuple[str, ...]:
     return (
-        field.where,
+        _name(field),
         field.wanted,
         _default(field),
         field.scope,
@@ -131,6 +131,11 @@ def _row(field: OptionField) -> tuple[str, ...]:
         ", ".join(field.flags),
         field.help,
     )
+
+
+def _name(field: OptionField) -> str:
+    # The heading names the binding, and a terminal has few columns; a line for grep stands alone.
+    return field.name if is_terminal() else field.where
 
 
 def _default(field: OptionField) -> str:
@@ -186,7 +191,7 @@ def _write_explained(
     else:
         for group, explained, _ in explanations:
             _write_heading(group)
-            rows = [(one.field.where, one.text, one.said_by) for one in explained]
+            rows = [(_name(one.field), one.text, one.said_by) for one in explained]
             write_table(("option", "value", "from"), rows, ((0,), (1,), (2,)))
             click.echo()
         for problem in problems:

@@ -33,10 +33,15 @@ def write_table(
         stacks: Columns by number, those of one inner sequence on top of each other in a terminal.
     """
     escaped = [tuple(map(printable, row)) for row in rows]
-    if sys.stdout.isatty():
+    if is_terminal():
         _write_folded(titles, escaped, stacks)
     else:
         _write_lines(titles, escaped)
+
+
+def is_terminal() -> bool:
+    """Say whether somebody looks at what is written."""
+    return sys.stdout.isatty()
 
 
 def printable(text: str) -> str:
