@@ -160,10 +160,17 @@ class OptionField:
         """What happens where it is not set, in words; empty if nothing is known."""
         if self.required:
             return "required"
-        known = self.provider_default if self.default is None else self.default
+        known = self.shown_default
         if known is None:
             return ""
         return f"default: {known if isinstance(known, str) else to_text(known)}"
+
+    @property
+    def shown_default(self) -> Any:
+        """What holds where it is not set, if that is known and may be shown."""
+        if self.required or self.secret:
+            return None
+        return self.provider_default if self.default is None else self.default
 
     def role_variables(self, role: str) -> tuple[str, ...]:
         """Return the variables that set it for *role* alone."""

@@ -24,7 +24,7 @@ def add(
     environ: Mapping[str, str] | None = None,
 ) -> None:
     """
-    Add the flags of *group* to *parser*.
+    Add the flags of *group* to *parser*, but for those it has from another of the same binding.
 
     Args:
         parser: An option that is not set leaves nothing among its arguments.
@@ -34,12 +34,13 @@ def add(
     arguments = parser.add_argument_group(f"{group.binding()} binding options")
     sources = Sources(environ=os.environ if environ is None else environ)
     for field in group.fields():
-        if field.flags:
+        if field.flags and not _is_known(parser, field):
             default = sources.strongest(field, {})
             arguments.add_argument(
                 *field.flags,
                 action=_Flag,
                 field=field,
+                replaces=_replaced_by(field, group),
                 dest=field.destination,
                 default=argparse.SUPPRESS if default is None else _value_or_invalid(default),
                 metavar=field.name.upper(),
@@ -47,16 +48,26 @@ def add(
             )
 
 
+def _is_known(parser: argparse.ArgumentParser, field: OptionField) -> bool:
+    # argparse has no public way to ask.
+    known = parser._option_string_actions.get(field.flags[0])  # noqa: SLF001
+    return isinstance(known, _Flag) and known.dest == field.destination
+
+
+def _replaced_by(field: OptionField, group: type[BindingOptions]) -> tuple[str, ...]:
+    others = (other for other in group.fields() if other.name != field.name)
+    return tuple(other.destination for other in others if field.name in other.unless)
+
+
 def described(group: type[BindingOptions]) -> Iterator[dict[str, Any]]:
     """Yield what LightRAG's classes say of each of their flags."""
     for field in group.fields():
         if field.flags:
-            known = field.provider_default if field.default is None else field.default
             yield {
                 "argname": field.flags[0].removeprefix("--"),
                 "env_name": field.variables[0],
                 "type": bare(field.type),
-                "default": None if field.required else known,
+                "default": field.shown_default,
                 "help": f"{field.binding} -- {field.help}",
             }
 
@@ -81,9 +92,17 @@ class _Listed(list[Any]):
 class _Flag(argparse.Action):
     """Converts what follows a flag, and keeps what can't be for :meth:`options_dict` to report."""
 
-    def __init__(self, option_strings: Sequence[str], *, field: OptionField, **more: Any) -> None:
+    def __init__(
+        self,
+        option_strings: Sequence[str],
+        *,
+        field: OptionField,
+        replaces: Sequence[str],
+        **more: Any,
+    ) -> None:
         super().__init__(option_strings, **more)
         self._field = field
+        self._replaces = replaces
 
     def __call__(
         self,
@@ -94,6 +113,10 @@ class _Flag(argparse.Action):
     ) -> None:
         name = option_string or self._field.flags[0]
         setattr(namespace, self.dest, self._joined(namespace, self._read(name, values)))
+        for other in self._replaces:
+            # What the environment has in its stead is weaker than a flag.
+            if getattr(namespace, other, None) is parser.get_default(other):
+                setattr(namespace, other, None)
 
     def _read(self, name: str, text: str) -> Any:
         field = self._field
@@ -107,6 +130,8 @@ class _Flag(argparse.Action):
 
     def _joined(self, namespace: argparse.Namespace, value: Any) -> Any:
         before = getattr(namespace, self.dest, None)
+        if before is self.default:
+            return value
         match before, value:
             case _Listed(), _Listed():
                 return _Listed([*before, *value])
