@@ -93,7 +93,7 @@ def _renamed(problem: str, names: Mapping[str, str]) -> str:
     for keyword, variable in names.items():
         problem = re.sub(rf"^{keyword}: ", f"{variable}: ", problem)
         problem = problem.replace(f"pass {keyword}= or set ", f"set {variable} or ")
-        problem = problem.replace(f"pass {keyword}=", f"set {variable}")
-        problem = re.sub(rf"(?<= ){keyword}=(?=\w)", f"{variable}=", problem)
-        problem = re.sub(rf"(?<= ){keyword}=", variable, problem)
+        problem = re.sub(rf"\bpass {keyword}=", f"set {variable}=", problem)
+        problem = re.sub(rf"(?<= ){keyword}=", f"{variable}=", problem)
+        problem = re.sub(rf"\b{variable}=(?!\w)", variable, problem)
     return problem
