@@ -379,6 +379,18 @@ def test_a_sample_says_what_it_is_and_sets_nothing() -> None:
     assert dotenv_values(stream=io.StringIO(done.stdout)) == {}
 
 
+def test_a_sample_is_data_as_well() -> None:
+    """The same variables with the same values, in the same order."""
+    data = json.loads(run("env-sample", "acme", "--json").stdout)
+    commented = run("env-sample", "acme").stdout
+    lines = "\n".join(re.findall(r"^# ([A-Z_]+=.*)$", commented, re.MULTILINE))
+
+    assert data["variables"]
+    assert {one["variable"]: one["value"] for one in data["variables"]} == dict(
+        dotenv_values(stream=io.StringIO(lines))
+    )
+
+
 def test_a_sample_has_every_variable_once() -> None:
     """Of the host, and of every provider that is installed."""
     done = installed("env-sample")

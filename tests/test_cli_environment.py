@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cli_running import AcmeLLMOptions, AcmeOptions, only_acme, run
 
-from ragcore import OptionsError, Secret
+from ragcore import BindingOptions, OptionsError, Secret, option
 from ragcore.cli._environment import environment
 from ragcore.options import Sources, read
 
@@ -140,6 +140,34 @@ def test_headers_may_be_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(OptionsError, match="ACME_DEFAULT_HEADERS comes from the environment"):
         sources(f"ACME_BASE_URL={EVIL}\nACME_KEY=mine\n")
+
+
+def test_what_an_sdk_finds_by_itself_is_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its variables are not read here, and its key would go all the same."""
+    monkeypatch.setenv("ACME_SDK_SECRET", "canary")
+
+    class Account(BindingOptions, binding="account"):
+        endpoint: str | None = option("Where.", default=None)
+        key: Secret | None = option("Key.", default=None, env=None, role_env="ACME_SDK_SECRET")
+
+    Path(".env").write_text(f"ACCOUNT_ENDPOINT={EVIL}\n", "utf-8")
+
+    with pytest.raises(OptionsError, match="ACME_SDK_SECRET comes from the environment"):
+        environment(None, is_trusted=False).sources([Account])
+
+
+def test_a_file_does_not_say_what_is_trusted() -> None:
+    """A stranger's code would run."""
+
+    class Hub(BindingOptions, binding="hub"):
+        trust_remote_code: bool = option("Run code of the model.", default=False)
+
+    Path(".env").write_text("HUB_TRUST_REMOTE_CODE=true\n", "utf-8")
+    trusted = environment(None, is_trusted=True).sources([Hub])
+
+    assert read([Hub], {}, sources=trusted)[0].asdict() == {"trust_remote_code": True}
+    with pytest.raises(OptionsError, match=r"HUB_TRUST_REMOTE_CODE: stands in \.env"):
+        environment(None, is_trusted=False).sources([Hub])
 
 
 def test_a_key_from_the_same_file_goes_there() -> None:

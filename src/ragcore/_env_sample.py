@@ -24,8 +24,14 @@ def sample(groups: Iterable[type[BindingOptions]]) -> str:
 
     Without their ``#``, its lines set what holds anyway.
     """
-    seen: set[str] = set()
-    return "\n".join(text for group in groups if (text := _group(group, seen)))
+    return "\n".join(_paragraph(group, fields) for group, fields in _once(groups))
+
+
+def entries(groups: Iterable[type[BindingOptions]]) -> Iterator[tuple[OptionField, str]]:
+    """Yield the options that :func:`sample` has lines for, each with its value there."""
+    for _, fields in _once(groups):
+        for field in fields:
+            yield field, _value(field)
 
 
 def line(name: str, text: str) -> str:
@@ -37,27 +43,30 @@ def _quoted(text: str) -> str:
     # What stands between ${ and } is replaced, whatever the quotes; an unnamed variable is not
     # set, and stands for its default.
     escaped = text.replace("${", "${:-$}{")
-    if escaped.endswith("\\"):
-        # A quote after it would not be the end.
-        escaped = escaped[:-1] + "${:-\\}"
     if _PLAIN.fullmatch(escaped):
         return escaped
     if not set("'\\\r\n\t") & set(escaped):
         return f"'{escaped}'"
-    body, tail = (escaped[:-5], escaped[-5:]) if escaped.endswith("${:-\\}") else (escaped, "")
+    # A quote after a backslash would not be the end.
+    body, tail = (escaped[:-1], "${:-\\}") if escaped.endswith("\\") else (escaped, "")
     return f'"{body.translate(_NAMES)}{tail}"'
 
 
-def _group(group: type[BindingOptions], seen: set[str]) -> str:
-    entries = [
-        entry
-        for field in group.fields()
-        if field.variables and field.variables[0] not in seen
-        for entry in _entry(field)
-    ]
-    seen.update(field.variables[0] for field in group.fields() if field.variables)
-    title = f"# --- {group.binding()}: {summary_of(group)}"
-    return "\n".join([title.rstrip(": "), "", *entries]) if entries else ""
+def _once(
+    groups: Iterable[type[BindingOptions]],
+) -> Iterator[tuple[type[BindingOptions], list[OptionField]]]:
+    """Yield groups with those of their options whose variables no group before them has."""
+    seen: set[str] = set()
+    for group in groups:
+        fields = [f for f in group.fields() if f.variables and f.variables[0] not in seen]
+        seen.update(field.variables[0] for field in fields)
+        if fields:
+            yield group, fields
+
+
+def _paragraph(group: type[BindingOptions], fields: Iterable[OptionField]) -> str:
+    title = f"# --- {group.binding()}: {summary_of(group)}".rstrip(": ")
+    return "\n".join([title, "", *(text for field in fields for text in _entry(field))])
 
 
 def _entry(field: OptionField) -> Iterator[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
-from ragcore._env_sample import sample
+from ragcore._env_sample import entries, sample
+from ragcore._fields import OptionField
 from ragcore.cli._groups import all_groups, groups_named
+from ragcore.cli._output import write_json
 
 _HEADER = """\
 # Options of ragcore and its providers, made by: {command}
@@ -16,9 +18,20 @@ _HEADER = """\
 """
 
 
+def _as_data(field: OptionField, text: str) -> dict[str, str | bool]:
+    return {
+        "variable": field.variables[0],
+        "value": text,
+        "option": field.where,
+        "secret": field.secret,
+        "help": field.help,
+    }
+
+
 @click.command("env-sample")
 @click.argument("bindings", metavar="[BINDING]...", nargs=-1)
-def env_sample(*, bindings: tuple[str, ...]) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def env_sample(*, bindings: tuple[str, ...], as_json: bool) -> None:
     """
     Write a commented .env.
 
@@ -27,5 +40,8 @@ def env_sample(*, bindings: tuple[str, ...]) -> None:
     """
     named = [group for name in bindings for group in groups_named(name)]
     groups = list(dict.fromkeys(named)) or all_groups()
+    if as_json:
+        write_json({"variables": [_as_data(field, text) for field, text in entries(groups)]})
+        return
     header = _HEADER.format(command=" ".join(("ragcore env-sample", *bindings)))
     click.echo(f"{header}\n{sample(groups)}", nl=False)

@@ -105,11 +105,15 @@ class Environment:
             return []
         offers = [o for group in groups for o in found(group, keywords or {}, sources).values()]
         from_file = [offer for offer in offers if is_from_file(offer, sources)]
-        addresses = [offer for offer in from_file if _is_address(offer)]
         keys = [o for o in offers if is_confidential(o.field) and o not in from_file]
+        elsewhere = [_said(key) for key in keys]
+        elsewhere += [
+            f"{name} comes from the environment" for name in _found_by_sdks(groups, sources)
+        ]
         return [
             *(self._borrows(o) for o in from_file if o.name in self.file.borrowing),
-            *(self._collects(address, key) for address in addresses for key in keys),
+            *(self._trusts(o) for o in from_file if _is_trust(o)),
+            *(self._collects(o, key) for o in from_file if _is_address(o) for key in elsewhere),
         ]
 
     def _borrows(self, offer: Found) -> str:
@@ -120,12 +124,17 @@ class Environment:
             f"@ {offer.field.where}"
         )
 
-    def _collects(self, address: Found, key: Found) -> str:
-        place = "the environment" if key.is_text else "the command line"
+    def _trusts(self, offer: Found) -> str:
         return (
-            f"{address.name}: stands in {self.file.name}, but {key.name} comes from {place}, and "
-            f"no key goes where a file of this folder says; have both in {self.file.name} alone, "
-            f"or pass --trust-env-file @ {address.field.where}"
+            f"{offer.name}: stands in {self.file.name}, which is not to say what is trusted; set "
+            f"it in the environment, or pass --trust-env-file @ {offer.field.where}"
+        )
+
+    def _collects(self, address: Found, key: str) -> str:
+        return (
+            f"{address.name}: stands in {self.file.name}, but {key}, and no key goes "
+            f"where a file of this folder says; have both in {self.file.name} alone, or pass "
+            f"--trust-env-file @ {address.field.where}"
         )
 
 
@@ -150,6 +159,24 @@ def is_from_file(offer: Found, sources: Sources) -> bool:
 def is_confidential(field: OptionField) -> bool:
     """Say whether values of *field* are keys, or may hold one as HTTP headers do."""
     return field.secret or field.name.endswith("headers")
+
+
+def _said(key: Found) -> str:
+    return f"{key.name} comes from the {'environment' if key.is_text else 'command line'}"
+
+
+def _found_by_sdks(groups: Iterable[type[BindingOptions]], sources: Sources) -> list[str]:
+    """Return the variables with keys that an SDK reads by itself."""
+    names = [f.role_variable for group in groups for f in group.fields() if is_confidential(f)]
+    return [name for name in names if name and sources.environ.get(name)]
+
+
+def _is_trust(offer: Found) -> bool:
+    try:
+        return offer.field.name.startswith("trust_") and bool(offer.value())
+    except OptionsError:
+        # Told to whoever reads it.
+        return False
 
 
 def _is_address(offer: Found) -> bool:
