@@ -34,7 +34,7 @@ from every_option import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragcore import BindingOptions, OptionsError, Secret
+from ragcore import BindingOptions, OptionsError, Secret, option
 from ragcore.options import Sources, read
 
 every_group = pytest.mark.parametrize("group", BOTH)
@@ -111,6 +111,49 @@ def test_a_whole_number_may_be_written_as_json_does(text: str) -> None:
 
     assert typed(found) == typed(int(float(text)))
     assert EveryOptions(count=float(text)).count == found  # type: ignore[arg-type]  # as in JSON
+
+
+def test_an_option_of_any_type_is_written_as_json() -> None:
+    """As its help says."""
+
+    class AnyOptions(BindingOptions, binding="any"):
+        thing: Any = option("Anything.", default=None)
+
+    (found,) = read([AnyOptions], {}, {"ANY_THING": '{"a": [1, null]}'})
+
+    assert found == AnyOptions(thing={"a": [1, None]})
+    with pytest.raises(OptionsError, match="ANY_THING: 'x' is not JSON"):
+        read([AnyOptions], {}, {"ANY_THING": "x"})
+
+
+@pytest.mark.parametrize("kind", [complex, set[str], tuple[int, str], list[object]])
+def test_a_type_that_cannot_be_written_is_refused(kind: Any) -> None:
+    """Where the plugin's author sees it; as a keyword only, it is fine."""
+
+    def declared(**more: Any) -> type[BindingOptions]:
+        space = {"__annotations__": {"odd": kind | None}, "odd": option("Odd.", **more)}
+        return type("OddOptions", (BindingOptions,), space, binding="odd")
+
+    with pytest.raises(TypeError, match=r"OddOptions\.odd: .* can't be written .*env=None"):
+        declared(default=None).fields()
+
+    assert not declared(default=None, env=None).fields()[0].variables
+
+
+def test_a_tuple_of_fixed_length_keeps_its_types() -> None:
+    """As a keyword; it is no list of its first type."""
+
+    class FixedOptions(BindingOptions, binding="fixed"):
+        pair: tuple[int, str] | None = option("Pair.", default=None, env=None)
+
+    assert FixedOptions(pair=(1, "a")).pair == (1, "a")
+
+
+@pytest.mark.parametrize("text", ['{"a": NaN}', '{"a": Infinity}', '{"a": 1e400}', "{" * 9999])
+def test_what_is_no_json_is_refused(text: str) -> None:
+    """Also what Python would read, and no service would."""
+    with pytest.raises(OptionsError, match=r"EVERY_EXTRA: .* is not JSON for a dict"):
+        read([EveryOptions], {}, {"EVERY_EXTRA": text})
 
 
 # --- invalid -------------------------------------------------------------------------------

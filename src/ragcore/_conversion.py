@@ -64,12 +64,13 @@ def to_text(value: Any) -> str:
         return ""
     if isinstance(value, Secret):
         return value.get()
-    return json.dumps(value) if isinstance(value, bool | dict | list | tuple) else str(value)
+    is_json = isinstance(value, bool | dict | list | tuple)
+    return json.dumps(value, default=str) if is_json else str(value)
 
 
 def to_json(value: Any) -> Any:
     """Return *value* as JSON has it."""
-    return str(value) if isinstance(value, Path) else value
+    return json.loads(json.dumps(value, default=str))
 
 
 def describe(annotation: Any) -> str:
@@ -102,9 +103,9 @@ _WORDS = {
 def describe_text(annotation: Any) -> str:
     """Return how one writes values of the type as text, in words: ``JSON list of text``."""
     if is_literal(annotation):
-        return " | ".join(map(to_text, typing.get_args(annotation)))
+        return " | ".join(map(to_text, typing.get_args(without_none(annotation))))
     if is_union(annotation):
-        return " | ".join(describe_text(kind) for kind in _kinds(annotation))
+        return " | ".join(describe_text(kind) for kind in _kinds(annotation) if is_writable(kind))
     if is_list(annotation):
         return f"JSON list of {describe_text(item_of(annotation))}"
     if is_dict(annotation):
@@ -145,6 +146,31 @@ def is_list(annotation: Any) -> bool:
 def item_of(annotation: Any) -> Any:
     """Return the type of the items of a list."""
     return (typing.get_args(annotation) or (Any,))[0]
+
+
+def is_writable(annotation: Any) -> bool:
+    """Say whether text, or JSON, can have one of its values."""
+    if is_union(annotation):
+        return any(map(is_writable, _kinds(annotation)))
+    if is_list(annotation):
+        return is_writable(item_of(annotation))
+    if is_dict(annotation):
+        return is_writable((typing.get_args(annotation) or (str, Any))[1])
+    return is_literal(annotation) or annotation in _TEXT_WORDS
+
+
+def holds_secrets(annotation: Any) -> bool:
+    """Say whether a value of it is a secret, or may hold some."""
+    return annotation is Secret or any(map(holds_secrets, typing.get_args(annotation)))
+
+
+def without_none(annotation: Any) -> Any:
+    """Return the type without None, among several types or several values."""
+    if is_union(annotation):
+        return typing.Union[tuple(_kinds(annotation))]  # noqa: UP007  # made at run time
+    if is_literal(annotation):
+        return Literal[tuple(one for one in typing.get_args(annotation) if one is not None)]
+    return annotation
 
 
 def bare(annotation: Any) -> Any:
@@ -308,6 +334,7 @@ def _texts() -> cattrs.Converter:
     converter.register_structure_hook_func(is_dict, _json)
     converter.register_structure_hook_func(is_list, _json)
     converter.register_structure_hook_func(is_literal, _choice_from_text)
+    converter.register_structure_hook_func(lambda kind: kind is Any, _json)
     return converter
 
 
@@ -337,7 +364,7 @@ def _number_from_text(text: str, kind: Any) -> float:
 
 
 def _choice_from_text(text: str, annotation: Any) -> Any:
-    word, choices = text.strip(), typing.get_args(annotation)
+    word, choices = text.strip(), typing.get_args(without_none(annotation))
     for same in (str.__eq__, _is_same_word):
         for choice in choices:
             if same(str(choice), word):

@@ -9,7 +9,14 @@ from typing import Any, Literal, cast
 
 import attrs
 
-from ragcore._conversion import Unconvertible, describe_text, to_text
+from ragcore._conversion import (
+    Unconvertible,
+    describe,
+    describe_text,
+    holds_secrets,
+    is_writable,
+    to_text,
+)
 from ragcore._secrets import Secret
 
 Scope = Literal["model", "call"]
@@ -230,6 +237,11 @@ def _field(cls: Any, attribute: attrs.Attribute[Any], annotation: Any) -> Option
             variables = (name,)
         case names:
             variables = tuple(names)
+    if variables and not is_writable(annotation):
+        raise TypeError(
+            f"{cls.__name__}.{attribute.name}: {describe(annotation)} can't be written as text: "
+            "declare it with option(…, env=None), so that it is a keyword only."
+        )
     return OptionField(
         binding=binding,
         name=attribute.name,
@@ -238,7 +250,7 @@ def _field(cls: Any, attribute: attrs.Attribute[Any], annotation: Any) -> Option
         default=_default(attribute),
         variables=variables,
         # What is typed as a secret is one, whether or not it was said twice.
-        secret=declared.secret or Secret in (annotation, *typing.get_args(annotation)),
+        secret=declared.secret or holds_secrets(annotation),
         scope=declared.scope,
         minimum=declared.minimum,
         maximum=declared.maximum,

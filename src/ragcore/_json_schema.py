@@ -6,7 +6,16 @@ import typing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragcore._conversion import is_dict, is_list, is_literal, is_union, item_of, to_json
+from ragcore._conversion import (
+    is_dict,
+    is_list,
+    is_literal,
+    is_union,
+    is_writable,
+    item_of,
+    to_json,
+    without_none,
+)
 from ragcore._fields import OptionField, summary_of
 from ragcore._secrets import Secret
 
@@ -32,7 +41,7 @@ def schema(group: type[BindingOptions]) -> dict[str, Any]:
         made["required"] = required
     if group.any_of():
         names = [field.name for field in fields if field.name in group.any_of()]
-        made["anyOf"] = [_is_set(name) for name in names]
+        made["anyOf"] = [_is_set(name) for name in names] or [False]
     return made
 
 
@@ -48,7 +57,8 @@ def _property(field: OptionField) -> dict[str, Any]:
         about["default"] = to_json(field.default)
     if field.variables:
         about["x-environment"] = list(field.variables)
-    return about | _or_null(_type(field.type) | _range(field), can_be_null=not field.required)
+    kind = _type(without_none(field.type)) | _range(field)
+    return about | (kind if field.required else _or_null(kind))
 
 
 def _range(field: OptionField) -> dict[str, Any]:
@@ -57,9 +67,7 @@ def _range(field: OptionField) -> dict[str, Any]:
     return {name: limit for name, limit in limits.items() if limit is not None}
 
 
-def _or_null(kind: dict[str, Any], *, can_be_null: bool) -> dict[str, Any]:
-    if not can_be_null or not kind:
-        return kind
+def _or_null(kind: dict[str, Any]) -> dict[str, Any]:
     match kind:
         case {"type": str(name), **rest}:
             return {"type": [name, "null"], **rest}
@@ -67,15 +75,18 @@ def _or_null(kind: dict[str, Any], *, can_be_null: bool) -> dict[str, Any]:
             return {"enum": [*choices, None], **rest}
         case {"anyOf": list(kinds), **rest}:
             return {"anyOf": [*kinds, _NULL], **rest}
-    raise AssertionError(kind)
+        case _:
+            # Takes anything.
+            return kind
 
 
 def _type(annotation: Any) -> dict[str, Any]:
     if is_literal(annotation):
         return {"enum": list(typing.get_args(annotation))}
     if is_union(annotation):
-        kinds = [_type(kind) for kind in typing.get_args(annotation) if kind is not type(None)]
-        return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+        kinds = [_type(kind) for kind in typing.get_args(annotation) if is_writable(kind)]
+        one = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+        return _or_null(one) if type(None) in typing.get_args(annotation) else one
     if is_list(annotation):
         return {"type": "array", "items": _type(item_of(annotation))}
     if is_dict(annotation):
