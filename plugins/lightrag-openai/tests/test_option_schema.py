@@ -1,0 +1,41 @@
+"""The JSON Schema of each option class takes what the class takes."""
+
+import pytest
+from every_option import thorough
+from hypothesis import given
+from hypothesis import strategies as st
+from schema_agreement import class_takes, documents, edges, schema_takes
+
+from lightrag_openai import (
+    AzureEmbeddingOptions,
+    AzureOpenAIOptions,
+    OpenAIEmbeddingOptions,
+    OpenAILLMOptions,
+    OpenAIOptions,
+    compatible,
+)
+from ragcore import BindingOptions
+
+ACME = compatible("acme", base_url="https://api.acme.ai/v1", api_key_env="ACME_API_KEY")
+assert ACME.completion is not None
+assert ACME.embedding is not None
+
+GROUPS: list[type[BindingOptions]] = [
+    AzureEmbeddingOptions,
+    AzureOpenAIOptions,
+    OpenAIEmbeddingOptions,
+    OpenAILLMOptions,
+    OpenAIOptions,
+    ACME.completion.connection,
+    ACME.completion.options,
+    ACME.embedding.options,
+]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@thorough
+@given(data=st.data())
+def test_class_and_schema_agree(group: type[BindingOptions], data: st.DataObject) -> None:
+    """On any JSON object."""
+    for document in (*edges(group), *data.draw(documents(group))):
+        assert schema_takes(group, document) is class_takes(group, document)
