@@ -6,9 +6,15 @@ import argparse
 import asyncio
 import copy
 import dataclasses
+import inspect
+import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -102,6 +108,7 @@ class Seen:
 
 
 SEEN: list[Seen] = []
+KEYWORDS = '{"high_level_keywords": ["programs"], "low_level_keywords": ["Ada Lovelace"]}'
 
 
 @asynccontextmanager
@@ -123,7 +130,7 @@ class Backend:
         self._note(request)
         if request.messages[-1].content == "sleep":
             await asyncio.sleep(10**7)
-        return Completion(self.model)
+        return Completion(KEYWORDS if self.model == "keywords" else self.model)
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         self._note(request)
@@ -843,6 +850,332 @@ def test_a_difference_that_would_be_none_is_an_error(environ: dict[str, str], pr
         from_env({**BASE, "EMBEDDING_ASYMMETRIC": "true", **environ})
 
     assert len(caught.value.problems) == 1
+
+
+# --- any provider ---------------------------------------------------------------------------
+
+TASKS = [(info.name, task) for info in ragcore.providers().providers for task in info.tasks]
+COMPLETING = [name for name, task in TASKS if task == "completion"]
+EMBEDDING = [name for name, task in TASKS if task == "embedding"]
+ADDRESS = "http://127.0.0.1:1"
+
+
+def opened(func: Any) -> Any:
+    """Return what *func* opens its model by."""
+    return inspect.getclosurevars(func).nonlocals["opening"]
+
+
+def account(connection: BindingOptions) -> dict[str, str]:
+    """Return what of *connection* the tests below have set."""
+    values = connection.asdict().items()
+    texts = {n: v.get() if isinstance(v, Secret) else v for n, v in values}
+    return {name: text for name, text in texts.items() if text in (ADDRESS, KEY)}
+
+
+ACCOUNTS_OF = {
+    "azure": {"endpoint": ADDRESS, "api_key": KEY},
+    "bedrock": {"endpoint_url": ADDRESS},
+    "hf": {"endpoint": ADDRESS, "token": KEY},
+    "hf-inference": {"base_url": ADDRESS, "token": KEY},
+    "ollama": {"host": ADDRESS, "api_key": KEY},
+    "parrot": {},
+}
+
+
+@pytest.mark.parametrize("name", COMPLETING)
+def test_any_provider_is_a_binding(name: str) -> None:
+    """With LightRAG's address and key, if it has any use for them; for a role, too."""
+    host = {} if name == "parrot" else {"LLM_BINDING_HOST": ADDRESS}
+    its = {"LLM_BINDING": name, "LLM_MODEL": "any", "LLM_BINDING_API_KEY": KEY, **host}
+    base = from_env({**BASE, **its})
+    made = from_env({**BASE, **{f"VLM_{variable}": text for variable, text in its.items()}})
+    functions = [base["llm_model_func"], made["role_llm_configs"]["vlm"].func]
+
+    for opening in map(opened, functions):
+        assert (opening.provider.name, opening.model_name) == (name, "any")
+        assert account(opening.connection) == ACCOUNTS_OF.get(
+            name, {"base_url": ADDRESS, "api_key": KEY}
+        )
+    assert account(opened(made["llm_model_func"]).connection) == {}
+
+
+@pytest.mark.parametrize("name", EMBEDDING)
+def test_any_provider_is_an_embedding_binding(name: str, tmp_path: Path) -> None:
+    """With LightRAG's address and key, if it has any use for them."""
+    (tmp_path / "config.json").write_text('{"model_type": "bert", "hidden_size": 64}')
+    host = {} if name == "parrot" else {"EMBEDDING_BINDING_HOST": ADDRESS}
+    its = {
+        "EMBEDDING_BINDING": name,
+        "EMBEDDING_MODEL": str(tmp_path) if name == "hf" else "any",
+        "EMBEDDING_DIM": "64",
+        "EMBEDDING_BINDING_API_KEY": KEY,
+        **host,
+    }
+    made = from_env({**BASE, **its})
+    opening = opened(made["embedding_func"].func)
+
+    assert opening.provider.name == name
+    assert made["embedding_func"].embedding_dim == 64
+    assert account(opening.connection) == ACCOUNTS_OF.get(
+        name, {"base_url": ADDRESS, "api_key": KEY}
+    )
+    assert account(opened(made["llm_model_func"]).connection) == {}
+
+
+# --- LightRAG -------------------------------------------------------------------------------
+
+# As its documentation and its setup write them.
+ENVIRONMENTS: dict[str, dict[str, str]] = {
+    "ollama": {
+        "LLM_BINDING": "ollama",
+        "LLM_MODEL": "qwen3.5:9b",
+        "LLM_BINDING_HOST": "http://localhost:11434",
+        "OLLAMA_LLM_NUM_CTX": "32768",
+        "EMBEDDING_BINDING": "ollama",
+        "EMBEDDING_BINDING_HOST": "http://localhost:11434",
+        "EMBEDDING_MODEL": "qwen3-embedding:0.6b",
+        "EMBEDDING_DIM": "1024",
+        "OLLAMA_EMBEDDING_NUM_CTX": "8192",
+        "MAX_ASYNC": "4",
+        "LLM_TIMEOUT": "180",
+        "EMBEDDING_TIMEOUT": "30",
+    },
+    "openai": {
+        "LLM_BINDING": "openai",
+        "LLM_MODEL": "gpt-5.4-mini",
+        "LLM_BINDING_HOST": "https://api.openai.com/v1",
+        "LLM_BINDING_API_KEY": "your_api_key",
+        "OPENAI_LLM_REASONING_EFFORT": "minimal",
+        "OPENAI_LLM_MAX_COMPLETION_TOKENS": "9000",
+        "OPENAI_LLM_EXTRA_BODY": '{"chat_template_kwargs": {"enable_thinking": false}}',
+        "EMBEDDING_BINDING": "openai",
+        "EMBEDDING_BINDING_HOST": "https://api.openai.com/v1",
+        "EMBEDDING_BINDING_API_KEY": "your_api_key",
+        "EMBEDDING_MODEL": "text-embedding-3-large",
+        "EMBEDDING_DIM": "3072",
+        "EMBEDDING_SEND_DIM": "false",
+        "EMBEDDING_TOKEN_LIMIT": "8192",
+        "MAX_ASYNC_LLM": "8",
+        "EMBEDDING_FUNC_MAX_ASYNC": "16",
+        "EMBEDDING_BATCH_NUM": "32",
+    },
+    "openrouter": {
+        "LLM_BINDING": "openai",
+        "LLM_MODEL": "google/gemini-2.5-flash",
+        "LLM_BINDING_HOST": "https://openrouter.ai/api/v1",
+        "LLM_BINDING_API_KEY": "your_api_key",
+        "EMBEDDING_BINDING": "ollama",
+        "EMBEDDING_BINDING_HOST": "http://localhost:11434",
+    },
+    "azure_openai": {
+        "LLM_BINDING": "azure_openai",
+        "LLM_BINDING_HOST": "https://xxxx.openai.azure.com/",
+        "LLM_BINDING_API_KEY": "your_api_key",
+        "LLM_MODEL": "my-gpt-mini-deployment",
+        "AZURE_OPENAI_API_VERSION": "2024-08-01-preview",
+        "EMBEDDING_BINDING": "azure_openai",
+        "EMBEDDING_MODEL": "my-text-embedding-3-large-deployment",
+        "EMBEDDING_DIM": "3072",
+        "EMBEDDING_BINDING_HOST": "https://xxxx.openai.azure.com/",
+        "EMBEDDING_BINDING_API_KEY": "your_api_key",
+    },
+    "bedrock": {
+        "LLM_BINDING": "bedrock",
+        "LLM_MODEL": "anthropic.claude-3-5-sonnet-20241022-v2:0",
+        "LLM_BINDING_HOST": "DEFAULT_BEDROCK_ENDPOINT",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "your_id",
+        "AWS_SECRET_ACCESS_KEY": "your_key",
+        "BEDROCK_LLM_TEMPERATURE": "1.0",
+        "EMBEDDING_BINDING": "bedrock",
+        "EMBEDDING_BINDING_HOST": "DEFAULT_BEDROCK_ENDPOINT",
+        "EMBEDDING_MODEL": "amazon.titan-embed-text-v2:0",
+        "EMBEDDING_DIM": "1024",
+    },
+    "roles": {
+        "LLM_BINDING": "openai",
+        "LLM_MODEL": "gpt-5.4-mini",
+        "LLM_BINDING_HOST": "https://api.openai.com/v1",
+        "LLM_BINDING_API_KEY": "your_api_key",
+        "LLM_TIMEOUT": "240",
+        "MAX_ASYNC_LLM": "4",
+        "EXTRACT_LLM_BINDING": "ollama",
+        "EXTRACT_LLM_MODEL": "qwen3:14b",
+        "EXTRACT_LLM_BINDING_HOST": "http://localhost:11434",
+        "EXTRACT_LLM_BINDING_API_KEY": "ollama",
+        "EXTRACT_MAX_ASYNC_LLM": "2",
+        "EXTRACT_OLLAMA_LLM_NUM_CTX": "16384",
+        "QUERY_LLM_MODEL": "gpt-5.4",
+        "QUERY_LLM_TIMEOUT": "480",
+        "QUERY_OPENAI_LLM_REASONING_EFFORT": "medium",
+        "KEYWORD_LLM_BINDING": "None",
+        "VLM_LLM_BINDING": "bedrock",
+        "VLM_LLM_MODEL": "anthropic.claude-sonnet-4-20250514-v1:0",
+        "VLM_LLM_BINDING_HOST": "DEFAULT_BEDROCK_ENDPOINT",
+        "VLM_AWS_REGION": "us-west-2",
+        "EMBEDDING_BINDING": "ollama",
+        "EMBEDDING_BINDING_HOST": "http://localhost:11434",
+    },
+    "openai-ollama": {
+        "LLM_BINDING": "openai-ollama",
+        "LLM_MODEL": "gpt-5.4-mini",
+        "LLM_BINDING_HOST": "https://api.openai.com/v1",
+        "LLM_BINDING_API_KEY": "your_api_key",
+        "EMBEDDING_BINDING": "openai",
+        "EMBEDDING_MODEL": "bge-m3:latest",
+        "EMBEDDING_DIM": "1024",
+    },
+}
+
+LIGHTRAGS_READING = """
+import json, os, sys
+environments = json.loads(sys.argv.pop())
+from lightrag.api.config import parse_args
+
+def of_role(args, role):
+    own = lambda name: getattr(args, f"{role}_llm_{name}")
+    return {
+        "binding": own("binding") or args.llm_binding,
+        "model": own("model") or args.llm_model,
+        "host": own("binding_host") or args.llm_binding_host,
+        "timeout": own("timeout") or args.llm_timeout,
+        "max_async": own("max_async") or args.max_async,
+    }
+
+def read(environment):
+    before = dict(os.environ)
+    os.environ.update(environment)
+    args = parse_args()
+    os.environ.clear()
+    os.environ.update(before)
+    return {
+        "roles": {role: of_role(args, role) for role in ("extract", "keyword", "query", "vlm")},
+        "model": args.llm_model,
+        "embedding_model": args.embedding_model,
+        "limits": [args.llm_timeout, args.embedding_timeout, args.max_async,
+                   args.embedding_func_max_async, args.embedding_batch_num],
+    }
+
+print(json.dumps({name: read(environment) for name, environment in environments.items()}))
+"""
+
+
+def our_reading(environment: dict[str, str]) -> dict[str, Any]:
+    """Return what LightRAG would have; its defaults where we leave them to it."""
+    made = from_env(environment)
+    limits = {
+        "default_llm_timeout": 240,
+        "default_embedding_timeout": 30,
+        "llm_model_max_async": 4,
+        "embedding_func_max_async": 8,
+        "embedding_batch_num": 10,
+    }
+    roles = {
+        name: config.metadata
+        | {
+            "host": config.metadata["host"] or "DEFAULT_BEDROCK_ENDPOINT",
+            "timeout": config.timeout or made.get("default_llm_timeout", 240),
+            "max_async": config.max_async or made.get("llm_model_max_async", 4),
+        }
+        for name, config in made["role_llm_configs"].items()
+    }
+    return {
+        "roles": roles,
+        "model": made["llm_model_name"],
+        "embedding_model": made["embedding_func"].model_name,
+        "limits": [made.get(name, default) for name, default in limits.items()],
+    }
+
+
+def test_lightrag_reads_the_same_environments_alike(tmp_path: Path) -> None:
+    """Its server's own parser: bindings, models, addresses and limits of all roles."""
+    ended = subprocess.run(  # noqa: S603  # our own program
+        [sys.executable, "-c", LIGHTRAGS_READING, json.dumps(ENVIRONMENTS)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+    )
+    theirs = json.loads(ended.stdout)
+
+    assert {name: our_reading(one) for name, one in ENVIRONMENTS.items()} == theirs
+
+
+ENGINE = """
+import asyncio, json, logging, sys, tempfile
+import ragcore.testing
+from lightrag import LightRAG, QueryParam
+from lightrag.utils import Tokenizer
+from ragcore.lightrag import from_env
+from test_lightrag_env import BASE, Plugin, SEEN
+
+logging.disable(logging.WARNING)
+environment = {
+    **BASE,
+    "EXTRACT_LLM_BINDING": "zenith", "EXTRACT_LLM_MODEL": "extractor",
+    "KEYWORD_LLM_MODEL": "keywords", "QUERY_LLM_MODEL": "answerer", "VLM_LLM_MODEL": "looker",
+    "LLM_TIMEOUT": "0", "QUERY_LLM_TIMEOUT": "30", "EMBEDDING_TIMEOUT": "0",
+    "MAX_ASYNC": "2", "EMBEDDING_FUNC_MAX_ASYNC": "3", "EMBEDDING_BATCH_NUM": "4",
+    "EMBEDDING_ASYMMETRIC": "true",
+    "EMBEDDING_QUERY_PREFIX": "query: ", "EMBEDDING_DOCUMENT_PREFIX": "NO_PREFIX",
+}
+
+def seen():
+    found = {(one.provider, one.model, getattr(one.request, "input_type", "")) for one in SEEN}
+    SEEN.clear()
+    return sorted(found)
+
+async def main(folder):
+    handed = from_env(environment)
+    rag = LightRAG(
+        **handed,
+        working_dir=folder,
+        tokenizer=Tokenizer("characters", ragcore.testing.CharacterTokenizer()),
+    )
+    await rag.initialize_storages()
+    await rag.ainsert("Ada Lovelace wrote the first program.")
+    print(json.dumps(["insert", *seen()]))
+    await rag.ainsert_custom_kg({
+        "chunks": [{"content": "Ada wrote.", "source_id": "1", "file_path": "a.md"}],
+        "entities": [{"entity_name": "Ada Lovelace", "entity_type": "person",
+                      "description": "Wrote programs.", "source_id": "1"}],
+        "relationships": [],
+    })
+    seen()
+    param = QueryParam(mode="local", enable_rerank=False)
+    answer = await rag.aquery("Who wrote the first program?", param)
+    print(json.dumps(["query", *seen()]))
+    assert answer == "answerer", answer
+    await rag.role_llm_funcs["vlm"]("Look.")
+    print(json.dumps(["look", *seen()]))
+    print(json.dumps([rag.llm_model_max_async, rag.embedding_func_max_async,
+                      rag.embedding_batch_num]))
+    await rag.finalize_storages()
+
+with ragcore.testing.plugin(Plugin(), distribution="acme"), tempfile.TemporaryDirectory() as folder:
+    asyncio.run(main(folder))
+"""
+
+
+def test_the_real_engine_asks_each_roles_model() -> None:
+    """Indexing, keywords, answers and images; without a timeout it does not give up at once."""
+    ended = subprocess.run(  # noqa: S603  # our own program
+        [sys.executable, "-W", "error", "-c", ENGINE],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+    )
+
+    assert (ended.stderr, ended.returncode) == ("", 0)
+    assert [json.loads(line) for line in ended.stdout.splitlines()] == [
+        ["insert", ["acme", "known", "document"], ["zenith", "extractor", ""]],
+        ["query", ["acme", "answerer", ""], ["acme", "keywords", ""], ["acme", "known", "query"]],
+        ["look", ["acme", "looker", ""]],
+        [2, 3, 4],
+    ]
 
 
 # --- roles of programs ----------------------------------------------------------------------
