@@ -16,7 +16,10 @@ class HostOptions(BindingOptions, binding="ragcore"):
         "Deadline of a call in seconds, everything included; 0 for none.", default=None, minimum=0
     )
     retry: Retry | None = option(
-        "How persistent a call is; unset: as the provider says.", default=None, env=None
+        "How persistent a call is.",
+        default=None,
+        env=None,
+        provider_default="as the provider says",
     )
     on_unsupported: OnUnsupported = option(
         "What the model can't do: 'error' refuses, 'warn' leaves it out with a line in the log, "
@@ -29,7 +32,10 @@ class HostEmbeddingOptions(HostOptions, binding="ragcore"):
     """How a call is made and how texts are embedded, whoever does it."""
 
     batch_size: int | None = option(
-        "Texts in one request; unset: as many as the provider takes.", default=None, minimum=1
+        "Texts in one request.",
+        default=None,
+        minimum=1,
+        provider_default="as many as the provider takes",
     )
     max_concurrency: int = option("Requests of one call under way at once.", default=8, minimum=1)
     dimensions: int | None = option(

@@ -26,7 +26,8 @@ class HFInferenceOptions(BindingOptions, binding="hf_inference"):
         provider_default="Hugging Face's router, https://router.huggingface.co",
     )
     provider: str = option(
-        "Who serves the model behind the router: auto, hf-inference, together, …", default="auto"
+        "Who serves the model behind the router, such as auto, hf-inference or together.",
+        default="auto",
     )
     bill_to: str | None = option("Organisation that pays, instead of you.", default=None)
     max_connections: int | None = option(

@@ -73,7 +73,7 @@ class HFModelOptions(BindingOptions):
 
 class HFLLMOptions(HFModelOptions, binding="hf_llm"):
     """
-    How a model answers; what is unset follows the model's own ``generation_config.json``.
+    How a model answers; what is unset follows the model's own generation_config.json.
 
     Defaults that the help names are transformers', for models whose file does not say.
     """
