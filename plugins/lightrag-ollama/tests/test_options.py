@@ -13,6 +13,7 @@ import ragcore
 from lightrag_ollama import OllamaEmbeddingOptions, OllamaLLMOptions, OllamaOptions
 from lightrag_ollama.options import OllamaModelOptions
 from ragcore import OptionsError, Secret
+from ragcore.options import Sources, read
 
 ENTRIES: dict[str, Any] = {
     "num_ctx": 8192,
@@ -177,3 +178,14 @@ async def test_a_bad_host_is_refused_before_anything_is_sent(host: str) -> None:
             pass
 
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "value"), [("false", False), ("high", "high")])
+def test_thinking_is_set_for_a_role(text: str, value: object) -> None:
+    """By LightRAG's variable, over the one for all roles."""
+    environ = {"OLLAMA_LLM_THINK": "low", "EXTRACT_OLLAMA_LLM_THINK": text}
+    [extract] = read([OllamaLLMOptions], {}, sources=Sources(environ=environ, role="extract"))
+    [query] = read([OllamaLLMOptions], {}, sources=Sources(environ=environ, role="query"))
+
+    assert extract.asdict() == {"think": value}
+    assert query.asdict() == {"think": "low"}

@@ -18,6 +18,7 @@ from lightrag_openai import AzureOpenAIOptions, OpenAIOptions
 from lightrag_openai._connect import list_models
 from lightrag_openai._rows import ROWS
 from ragcore import CompletionModel, OptionsError, Retry, Secret
+from ragcore._connect import completion_model, resolve_completion
 
 ONCE = Retry(attempts=1)
 
@@ -200,6 +201,27 @@ async def test_headers_of_the_user_are_sent() -> None:
 
         assert request.headers["x-mine"] == "yes"
         assert request.headers["user-agent"] == "mine/1"
+
+
+@pytest.mark.parametrize("reference", ["openai:a", "azure:a", "vllm:a"])
+async def test_headers_of_the_user_are_shown_nowhere(
+    reference: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They may hold a key: not in a repr, an error that quotes it, or a log at DEBUG."""
+    headers = {"Authorization": "Bearer canary-0123456789", "X-Gateway-Key": "canary-gateway"}
+    failure = Failure(401, "no such key: canary-0123456789, canary-gateway")
+    service = AzureOpenAI(failure) if "azure" in reference else OpenAI(failure)
+    caplog.set_level(logging.DEBUG)
+    options = {"api_key": "k-0123456789", "default_headers": headers, "retry": ONCE}
+    async with service.running():
+        opening = resolve_completion(reference, options | where(service, reference))
+        async with completion_model(opening) as model:
+            with pytest.raises(ragcore.AuthenticationError) as caught:
+                await model.complete("Who?")
+
+    assert service.requests[0].headers["x-gateway-key"] == "canary-gateway"
+    shown = [str(caught.value), repr(caught.value.__cause__), caplog.text, repr(opening)]
+    assert not [text for text in shown if "canary" in text]
 
 
 @pytest.mark.parametrize("reference", ["openai:a", "azure:a", "vllm:a"])
