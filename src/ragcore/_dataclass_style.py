@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,12 +22,15 @@ def adopted(cls: type) -> Iterator[None]:
     ``@dataclass`` runs after it, on the finished class. It replaces nothing that is the class's own
     already, and finds the defaults that it looks for.
     """
-    found = {**_inherited(cls), **_own(cls)}
-    annotations = vars(cls).get("__annotations__", {})
-    cls.__annotations__ = {name: kind for name, (kind, _) in found.items()} | annotations
+    mixed_in = _inherited(cls)
+    found = {**mixed_in, **_own(cls)}
+    annotations = {n: kind for n, (kind, _) in mixed_in.items()} | inspect.get_annotations(cls)
+    # What begins with an underscore is no option, whether or not it is marked as a ClassVar.
+    cls.__annotations__ = {n: kind for n, kind in annotations.items() if not n.startswith("_")}
     for name, (_, value) in found.items():
         setattr(cls, name, _declared(value))
     yield
+    cls.__annotations__ = annotations
     for name, (_, value) in found.items():
         if value is not attrs.NOTHING:
             setattr(cls, name, value)
@@ -43,26 +47,29 @@ def _inherited(cls: type) -> _Found:
             continue
         hints = typing.get_type_hints(base)
         for field in dataclasses.fields(base):
-            found[field.name] = (hints[field.name], _value(field))
+            if not field.name.startswith("_"):
+                found[field.name] = (hints[field.name], _value(field))
     return found
 
 
 def _value(field: dataclasses.Field[Any]) -> Any:
+    # Anew: @dataclass makes its own of what it finds in the class.
     if field.default_factory is not dataclasses.MISSING:
-        return dataclasses.field(default_factory=field.default_factory)
-    return attrs.NOTHING if field.default is dataclasses.MISSING else field.default
+        return dataclasses.field(default_factory=field.default_factory, repr=field.repr)
+    return dataclasses.field(default=field.default, repr=field.repr)
 
 
 def _own(cls: type) -> _Found:
     """Return the own fields of *cls*, if it is written so."""
     if not _is_written_so(cls):
         return {}
-    names = vars(cls).get("__annotations__", {})
+    names = inspect.get_annotations(cls)
     values = {name: vars(cls).get(name, attrs.NOTHING) for name in names}
     return {
         name: (kind, values[name])
         for name, kind in names.items()
-        if not _is_class_variable(kind) and not isinstance(values[name], _Declared)
+        if not (name.startswith("_") or _is_class_variable(kind))
+        and not isinstance(values[name], _Declared)
     }
 
 
@@ -72,7 +79,9 @@ _Declared = type(attrs.field())
 
 def _is_written_so(cls: type) -> bool:
     own = vars(cls)
-    return "_binding_name" in own or any(isinstance(v, dataclasses.Field) for v in own.values())
+    inherits_from_one = any("__dataclass_fields__" in vars(base) for base in cls.__mro__[1:])
+    has_field = any(isinstance(value, dataclasses.Field) for value in own.values())
+    return inherits_from_one or has_field or "_binding_name" in own
 
 
 def _is_class_variable(kind: Any) -> bool:
@@ -83,11 +92,11 @@ def _is_class_variable(kind: Any) -> bool:
 
 def _declared(value: Any) -> Any:
     match value:
-        case dataclasses.Field(default_factory=factory) if factory is not dataclasses.MISSING:
-            return documented(attrs.Factory(factory), factory())
-        case dataclasses.Field(default=dataclasses.MISSING):
-            return documented(attrs.NOTHING, None)
-        case dataclasses.Field(default=default):
-            return documented(default, default)
+        case dataclasses.Field(default_factory=made, repr=shown) if made is not dataclasses.MISSING:
+            return documented(attrs.Factory(made), made(), shown=shown)
+        case dataclasses.Field(default=dataclasses.MISSING, repr=shown):
+            return documented(attrs.NOTHING, None, shown=shown)
+        case dataclasses.Field(default=default, repr=shown):
+            return documented(default, default, shown=shown)
         case _:
             return documented(value, None if value is attrs.NOTHING else value)

@@ -91,10 +91,10 @@ def option(
     )
 
 
-def documented(default: Any, provider_default: Any) -> Any:
+def documented(default: Any, provider_default: Any, *, shown: bool = True) -> Any:
     """Declare an option as LightRAG's classes do: for any call, with a default that is not sent."""
     declared = _Declaration(scope="call", provider_default=provider_default)
-    return attrs.field(default=default, metadata={_METADATA: declared})
+    return attrs.field(default=default, metadata={_METADATA: declared}, repr=shown)
 
 
 def _shown(value: object) -> str:

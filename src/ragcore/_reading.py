@@ -319,8 +319,11 @@ def _set(instance: BindingOptions, values: Mapping[str, Any]) -> None:
     object.__setattr__(instance, _GIVEN, frozenset(values))
     try:
         instance.__attrs_init__(**values)  # type: ignore[attr-defined]  # written by attrs
+        if check := getattr(instance, "__post_init__", None):
+            # A dataclass's.
+            check()
     except OptionsError:
         raise
     except ValueError as exc:
-        # A validator or __attrs_post_init__ of the class.
+        # A validator of the class, or a check across its fields.
         raise OptionsError(f"{exc} @ {instance.binding()}") from exc

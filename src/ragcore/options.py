@@ -17,6 +17,7 @@ flag; a keyword must have the type.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast, dataclass_transform
 
@@ -65,8 +66,10 @@ class BindingOptions:
         cls, *, binding: str = "", any_of: tuple[str, ...] = (), **kwargs: Any
     ) -> None:
         super().__init_subclass__(**kwargs)
-        if taken := [name for name in vars(cls).get("__annotations__", ()) if _is_taken(name)]:
+        if taken := [name for name in inspect.get_annotations(cls) if _is_taken(name)]:
             raise TypeError(f"{cls.__name__}: an option can't be named {', '.join(taken)}.")
+        if "__slots__" in vars(cls):
+            raise TypeError(f"{cls.__name__}: options can't have slots: leave out slots=True.")
         with _dataclass_style.adopted(cls):
             attrs.define(
                 cls,
@@ -76,6 +79,9 @@ class BindingOptions:
                 auto_attribs=True,
                 init=False,
             )
+        for name in ("__setattr__", "__delattr__"):
+            # Inherited from here; @dataclass(frozen=True) has its own.
+            delattr(cls, name)
         cls._binding_name = binding or vars(cls).get("_binding_name", "")
         cls._any_of = tuple(any_of) or cls._any_of
         if "__init__" not in vars(cls):
@@ -86,10 +92,19 @@ class BindingOptions:
     def __init__(self, /, *nameless: Any, **values: Any) -> None:
         name = type(self).__name__
         if not self._binding_name:
-            raise TypeError(f"{name} is a mixin: subclass it with binding='…'.")
+            raise TypeError(f"{name} is a mixin: subclass it with binding='…' or _binding_name.")
         if nameless:
             raise TypeError(f"{name} takes keywords only: write {name}(option=value).")
         _reading.fill(self, values)
+
+    if not TYPE_CHECKING:
+        # Type checkers know by frozen_default.
+
+        def __setattr__(self, name: str, value: object) -> None:
+            raise attrs.exceptions.FrozenInstanceError
+
+        def __delattr__(self, name: str) -> None:
+            raise attrs.exceptions.FrozenInstanceError
 
     @classmethod
     def binding(cls) -> str:
