@@ -208,7 +208,7 @@ def _names() -> set[str]:
 
 
 class OllamaLLMOptions(OllamaRequestOptions, binding="ollama_llm"):
-    """How a model answers."""
+    """How a model answers; unset: as the model's own file says, or else Ollama's default."""
 
     think: bool | Literal["low", "medium", "high"] | None = option(
         "Whether, or how much, to think first; a model that can't refuses.",
@@ -225,7 +225,7 @@ class OllamaLLMOptions(OllamaRequestOptions, binding="ollama_llm"):
 
 
 class OllamaEmbeddingOptions(OllamaRequestOptions, binding="ollama_embedding"):
-    """How a model embeds."""
+    """How a model embeds; unset: as the model's own file says, or else Ollama's default."""
 
     query_prefix: str | None = option(
         "Text put before each query, such as 'search_query: ' for nomic-embed-text.", default=None
