@@ -87,6 +87,8 @@ BOTH: list[type[BindingOptions]] = [EveryOptions, EveryLightRAGOptions]
 
 # Neither an environment nor a command line can hold other texts.
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
+# What sets an option, right or wrong; null does not, where JSON is wanted.
+SETTING = TEXT.filter(lambda text: text.strip() != "null")
 WHOLE = st.integers(-(2**64), 2**64)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(

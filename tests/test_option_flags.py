@@ -14,6 +14,7 @@ import pytest
 from every_option import (
     BOTH,
     NO_NUMBER,
+    SETTING,
     TEXT,
     EveryLightRAGOptions,
     EveryOptions,
@@ -435,7 +436,7 @@ def test_any_text_for_a_role_is_read_or_refused_by_name(
 ) -> None:
     """One error about all of them."""
     names = [field.name for field in group.fields()]
-    texts = data.draw(st.dictionaries(st.sampled_from(names), TEXT))
+    texts = data.draw(st.dictionaries(st.sampled_from(names), SETTING))
     environ = {f"VLM_{name}": text for name, text in environment(group, texts).items()}
     sources = Sources(environ=environ, role="vlm", only_role=True)
 

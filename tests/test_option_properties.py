@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from every_option import (
     BOTH,
+    SETTING,
     TEXT,
     VALUES,
     EveryOptions,
@@ -156,6 +157,14 @@ def test_what_is_no_json_is_refused(text: str) -> None:
         read([EveryOptions], {}, {"EVERY_EXTRA": text})
 
 
+@pytest.mark.parametrize("name", ["stop", "sizes", "extra", "bare"])
+def test_null_is_not_set_where_json_is_wanted(name: str) -> None:
+    """As in LightRAG's samples; a text may be called null."""
+    environ = environment(EveryOptions, {name: " null ", "name": "null"})
+
+    assert read([EveryOptions], {}, environ)[0].asdict() == {"name": "null"}
+
+
 # --- invalid -------------------------------------------------------------------------------
 
 
@@ -173,7 +182,7 @@ def alone(group: type[BindingOptions], text: str, name: str) -> list[str]:
 @given(data=st.data())
 def test_every_bad_variable_is_named_once(group: type[BindingOptions], data: st.DataObject) -> None:
     """Any texts: one error about all that are invalid, a line each, and no other exception."""
-    texts = data.draw(st.dictionaries(st.sampled_from([*VALUES[group]]), TEXT))
+    texts = data.draw(st.dictionaries(st.sampled_from([*VALUES[group]]), SETTING))
     wrong = {name: line for name, text in texts.items() for line in alone(group, text, name)}
 
     try:

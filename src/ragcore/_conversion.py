@@ -54,6 +54,13 @@ def from_text(annotation: Any, text: str) -> Any:
     return _texts().structure(text, annotation)
 
 
+def says_nothing(annotation: Any, text: str) -> bool:
+    """Say whether *text* is how one writes "not set": nothing, or null where JSON is wanted."""
+    kind = bare(annotation)
+    is_json = kind is Any or is_list(kind) or is_dict(kind)
+    return not text or (is_json and text.strip() == "null")
+
+
 def to_text(value: Any) -> str:
     """
     Return *value* as one writes it into an environment; None is an empty text.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from ragcore._conversion import Unconvertible, from_text, from_value
+from ragcore._conversion import Unconvertible, from_text, from_value, says_nothing
 from ragcore._fields import OptionField
 from ragcore.errors import OptionsError
 
@@ -127,8 +127,8 @@ class Sources:
         ]
         for layer, variables in layers:
             for name in names:
-                # An empty variable is how shells and .env files write "not set".
-                if text := variables.get(name):
+                text = variables.get(name)
+                if text is not None and not says_nothing(field.type, text):
                     yield Found(field, layer, name, text, is_text=True)
 
 
