@@ -630,6 +630,31 @@ async def test_dimensions_are_asked_of_a_model_that_can_choose() -> None:
     assert sent.shape == (1, 6)
 
 
+async def test_dimensions_are_not_asked_for_if_they_are_not_to_be_sent() -> None:
+    """They say then how long vectors are, and have to be right."""
+    script = Script(forever=lambda request: None)
+    embed = embedding_func("scripted:any", script=script, dimensions=8, send_dimensions=False)
+    asking = embedding_func("scripted:any", script=script, dimensions=8, send_dimensions=True)
+
+    await embed(["one"])
+    await asking(["one"])
+    with pytest.raises(OptionsError, match="have 8, not 4; send_dimensions=True asks for it"):
+        embedding_func("scripted:any", script=script, dimensions=4, send_dimensions=False)
+    requests: list[Any] = script.requests  # all of them to embed
+
+    assert [request.dimensions for request in requests] == [None, 8]
+    assert (embed.send_dimensions, asking.send_dimensions) == (False, True)
+
+
+def test_a_model_of_one_length_can_not_be_sent_another() -> None:
+    """It is said when the function is made."""
+    with (
+        scripted(Capabilities(), name="fixed"),
+        pytest.raises(OptionsError, match="send_dimensions: fixed:any has vectors of one length"),
+    ):
+        embedding_func("fixed:any", script=Script(), send_dimensions=True)
+
+
 async def test_dimensions_of_a_model_that_can_not() -> None:
     """What is known must not be contradicted; what is unknown must be told, and true."""
     table = Embeddings(np.ones((1, 5), np.float32))
@@ -949,11 +974,15 @@ def test_without_the_engine_there_are_substitutes() -> None:
         sys.modules["lightrag"] = None
         from ragcore import Completion, TruncatedResponseError
         from ragcore.lightrag import (
-            EmbeddingFunc, embedding_func, tokenizer, wrap_embedding_func_with_attrs
+            EmbeddingFunc, embedding_func, role_llm_configs, tokenizer,
+            wrap_embedding_func_with_attrs
         )
 
         async def main():
-            script = Script(Completion("Goe", "length"), Completion("", "length"), None, None)
+            cut = Completion("Goe", "length"), Completion("", "length")
+            script = Script("Goethe", *cut, None, None)
+            role = role_llm_configs(query=("scripted:any", {"script": script}))["query"]
+            assert (await role.func("Who?"), role.kwargs, role.timeout) == ("Goethe", {}, None)
             ask = llm_model_func("scripted:any", script=script)
             assert await ask("Who?") == "Goe"
             try:

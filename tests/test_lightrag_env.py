@@ -294,6 +294,14 @@ def test_the_cache_is_told_whose_answers_they_are() -> None:
     assert all(config.kwargs == {} for config in configs.values())
 
 
+def test_a_password_in_an_address_is_not_told() -> None:
+    """LightRAG logs it."""
+    made = from_env({**BASE, "LLM_BINDING_HOST": f"http://me:{KEY}@llm/v1"})
+
+    assert made["role_llm_configs"]["query"].metadata["host"] == "http://llm/v1"
+    assert opened(made["llm_model_func"]).connection.base_url == f"http://me:{KEY}@llm/v1"
+
+
 async def test_ollama_is_what_nobody_has_to_name() -> None:
     """LightRAG's defaults, whose names stay out of the names of collections."""
     made = from_env({})
@@ -432,6 +440,27 @@ async def test_a_role_of_another_provider_inherits_nothing() -> None:
     assert keyword.connection.asdict() == {"token": Secret("own")}
     assert (query.connection.host, secret(query.connection.token)) == ("http://role", "role")
     assert query.model == "peak"
+
+
+def test_a_role_has_its_own_aws_account() -> None:
+    """By LightRAG's variables for it, beside one for the others."""
+    its = {"REGION": "us-west-2", "ACCESS_KEY_ID": "id", "SECRET_ACCESS_KEY": KEY}
+    environ = {
+        **BASE,
+        "LLM_BINDING": "bedrock",
+        "AWS_REGION": "us-east-1",
+        "QUERY_AWS_REGION": "None",
+        **{f"VLM_AWS_{name}": text for name, text in its.items()},
+    }
+    configs = from_env(environ)["role_llm_configs"]
+    vlm, query = (opened(configs[name].func).connection for name in ("vlm", "query"))
+
+    assert (vlm.region, secret(vlm.access_key_id), secret(vlm.secret_access_key)) == (
+        "us-west-2",
+        "id",
+        KEY,
+    )
+    assert (query.region, query.access_key_id) == ("us-east-1", None)
 
 
 def test_a_role_of_another_provider_names_its_model() -> None:

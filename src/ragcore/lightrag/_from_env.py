@@ -42,7 +42,8 @@ def from_env(
     variables and the provider's.
 
     Args:
-        environ: Read instead of :data:`os.environ`. A ``.env`` file is not read.
+        environ: Read instead of :data:`os.environ`. A ``.env`` file is not read; what an SDK looks
+            up by itself, such as AWS credentials, it takes from the process's environment.
         flags: Parsed with the flags that ``add_args`` of option classes has added; they go before
             the providers' own variables.
 

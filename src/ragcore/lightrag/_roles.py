@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,8 @@ class Completer:
     def _host(self) -> str | None:
         field = address_field(self.opening.provider.connection)
         host = getattr(self.opening.connection, field.name) if field else None
-        return None if host is None else str(host)
+        # LightRAG logs it, and keeps it: without the name and password that an address may have.
+        return None if host is None else re.sub("//[^/@]*@", "//", str(host))
 
 
 def role_llm_configs(
