@@ -10,6 +10,7 @@ import inspect
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +20,8 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import ragcore
 import ragcore.testing
@@ -42,6 +45,7 @@ from ragcore import (
     option,
 )
 from ragcore.lightrag import from_env, role_llm_configs
+from ragcore.lightrag._variables import EmbeddingVariables, LLMVariables
 from ragcore.testing import FakeClock
 
 ROLES = ("extract", "keyword", "query", "vlm")
@@ -542,6 +546,7 @@ def test_none_is_not_set() -> None:
 def parsed(*flags: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     AcmeLLMOptions.add_args(parser)
+    AcmeEmbeddingOptions.add_args(parser)
     return parser.parse_args(flags)
 
 
@@ -555,6 +560,14 @@ async def test_a_roles_variables_go_over_flags_and_these_over_the_others() -> No
     assert (await role(made, "query")).options.temperature == 0.3
     assert (await asked(made["llm_model_func"])).options.temperature == 0.2
     assert (await role(without, "extract")).options.temperature == 0.1
+
+
+async def test_flags_are_for_embedding_too() -> None:
+    """Those of the provider that embeds."""
+    made = from_env(BASE, flags=parsed("--acme-embedding-query-prefix", "q: "))
+
+    assert (await embedded(made)).options.query_prefix == "q: "
+    assert made["embedding_func"].supports_asymmetric
 
 
 async def test_flags_are_the_base_bindings() -> None:
@@ -629,6 +642,44 @@ def test_what_a_provider_refuses_is_told_about_the_variable() -> None:
         f"{name}: is no address; set {name}=https://… @ acme"
         for name in ("LLM_BINDING_HOST", "QUERY_LLM_BINDING_HOST", "EMBEDDING_BINDING_HOST")
     ]
+
+
+VALUES = (
+    st.sampled_from(["", "0", "1", "-1", "true", "None", "NO_PREFIX", "acme:x", "1e999"])
+    | st.text()
+)
+BINDINGS = st.sampled_from([*CONNECTIONS, "acme_alias", "nobody", "None", "openai-ollama", ""])
+ANYTHING = st.fixed_dictionaries(
+    {},
+    optional={
+        f"{prefix}{name}": BINDINGS if name.endswith("_BINDING") else VALUES
+        for prefix in ("", "QUERY_")
+        for group in (LLMVariables, EmbeddingVariables)
+        for field in group.fields()
+        for name in field.variables
+    },
+)
+
+
+def told(environ: dict[str, str]) -> list[str]:
+    """Return what is wrong with *environ*, if anything is; another exception is not caught."""
+    try:
+        from_env(environ)
+    except OptionsError as exc:
+        return list(exc.problems)
+    except (UnknownProviderError, UnsupportedError) as exc:
+        return [str(exc)]
+    return []
+
+
+@given(ANYTHING)
+def test_whatever_stands_in_the_variables_is_taken_or_told(environ: dict[str, str]) -> None:
+    """Each problem once, and beginning with its variable."""
+    with ragcore.testing.plugin(Plugin(), distribution="acme"):
+        found = told({**BASE, **environ})
+
+    assert len(set(found)) == len(found)
+    assert [one for one in found if not re.match("(QUERY_)?(LLM|EMBEDDING|MAX)_", one)] == []
 
 
 def test_an_unknown_provider_alone_keeps_its_class() -> None:
