@@ -17,7 +17,7 @@ from ragcore._conversion import (
     is_writable,
     to_text,
 )
-from ragcore._secrets import Secret
+from ragcore._secrets import Secret, SecretDict
 
 Scope = Literal["model", "call"]
 
@@ -195,7 +195,7 @@ class OptionField:
         is_number = isinstance(converted, int | float) and not isinstance(converted, bool)
         if is_number and not self._is_in_range(converted):
             raise Unconvertible(self._range)
-        return converted
+        return SecretDict(converted) if self.secret and type(converted) is dict else converted
 
     def _is_in_range(self, number: float) -> bool:
         is_large_enough = self.minimum is None or number >= self.minimum

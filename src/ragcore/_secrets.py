@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+import copy
+from typing import Any, NoReturn
 
 
 class Secret:
@@ -38,12 +39,33 @@ class Secret:
         return hash((Secret, self._value))
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "A secret can't be pickled or copied out of the process; read it again there."
-        )
+        refuse_to_travel()
 
     def __copy__(self) -> Secret:
         return self
 
     def __deepcopy__(self, memo: object) -> Secret:
         return self
+
+
+class SecretDict(dict[str, Any]):
+    """A dict with secrets among its values, such as HTTP headers; it shows its keys alone."""
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{key!r}: …" for key in self) + "}"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_travel()
+
+    def __copy__(self) -> SecretDict:
+        return SecretDict(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SecretDict:
+        return SecretDict(copy.deepcopy(dict(self), memo))
+
+
+def refuse_to_travel() -> NoReturn:
+    """Raise what pickling a secret raises."""
+    raise TypeError("A secret can't be pickled or copied out of the process; read it again there.")

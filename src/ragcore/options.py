@@ -17,15 +17,17 @@ flag; a keyword must have the type.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Hashable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, dataclass_transform
 
 import attrs
 
 from ragcore import _dataclass_style, _reading
 from ragcore._fields import OptionField, Scope, fields_of, help_of, option
 from ragcore._reading import Sources, merge, read, refuse_twice
+from ragcore._secrets import refuse_to_travel
 
 if TYPE_CHECKING:
     import argparse
@@ -105,6 +107,20 @@ class BindingOptions:
 
         def __delattr__(self, name: str) -> None:
             raise attrs.exceptions.FrozenInstanceError
+
+    def __getstate__(self) -> object:
+        given = _reading.given(self)
+        if any(field.secret and field.name in given for field in self.fields()):
+            refuse_to_travel()
+        return vars(self)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        made = type(self).__new__(type(self))
+        vars(made).update(copy.deepcopy(vars(self), memo))
+        return made
 
     @classmethod
     def binding(cls) -> str:
