@@ -522,6 +522,28 @@ async def test_azures_own_variables_for_embedding_go_before_what_is_inherited() 
     from_env({**environ, "AZURE_EMBEDDING_ENDPOINT": ""})
 
 
+def test_azures_deployment_stands_for_a_model_that_nobody_names() -> None:
+    """As in LightRAG; a model that somebody names goes before it, for all and for a role."""
+    environ = {
+        "LLM_BINDING": "azure_openai",
+        "LLM_BINDING_HOST": "https://llm.openai.azure.com",
+        "LLM_BINDING_API_KEY": KEY,
+        "AZURE_OPENAI_DEPLOYMENT": "mine",
+        "QUERY_AZURE_OPENAI_DEPLOYMENT": "asks",
+        "EXTRACT_LLM_MODEL": "extracts",
+        "EMBEDDING_BINDING": "azure_openai",
+        "AZURE_EMBEDDING_DEPLOYMENT": "vectors",
+        "EMBEDDING_DIM": "8",
+    }
+    made = from_env(environ)
+    models = {role: made["role_llm_configs"][role].metadata["model"] for role in ROLES}
+
+    assert made["llm_model_name"] == "mine"
+    assert models == {"extract": "extracts", "keyword": "mine", "query": "asks", "vlm": "mine"}
+    assert made["embedding_func"].model_name is None
+    assert from_env({**environ, "LLM_MODEL": "named"})["llm_model_name"] == "named"
+
+
 def test_none_is_not_set() -> None:
     """The word that LightRAG reads so, for all and for a role."""
     environ = {

@@ -69,8 +69,9 @@ def option(
         minimum: The least that a number may be, where the service documents it.
         maximum: The most that a number may be, where the service documents it.
         provider_default: What the service takes where this is unset; for documentation only.
-        same_as: What the host calls the same thing (``"max_output_tokens"``): a call that says
-            both is refused.
+        same_as: What the host calls the same thing. ``"max_output_tokens"``: a call that says both
+            is refused. ``"model"``: it names the model that a reference leaves open,
+            ``PROVIDER:default``.
         unless: Options that can stand for this one, such as other credentials. Where one of them
             is given by a stronger source, this one's weaker ones are not read.
     """

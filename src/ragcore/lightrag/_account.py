@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from ragcore._connect import Opening
 from ragcore._secrets import Secret
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.lightrag._problems import Problems
@@ -18,6 +19,8 @@ from ragcore.lightrag._variables import Said
 from ragcore.options import BindingOptions, OptionField
 
 Provider = CompletionProvider | EmbeddingProvider
+
+DEFAULT_MODEL = "default"
 
 # What providers call an address, and what LightRAG writes for one that the SDK knows by itself.
 _ADDRESSES = ("base_url", "endpoint_url", "endpoint", "host", "url")
@@ -35,6 +38,19 @@ def key_field(connection: type[BindingOptions]) -> OptionField | None:
     secrets = [field for field in connection.fields() if _is_secret(field)]
     keys = [field for field in secrets if field.name == "api_key"] or secrets
     return keys[0] if len(keys) == 1 else None
+
+
+def model_field(connection: type[BindingOptions]) -> OptionField | None:
+    """Return the option that names the model where a reference says :data:`DEFAULT_MODEL`."""
+    return next((field for field in connection.fields() if field.same_as == "model"), None)
+
+
+def model_of(opening: Opening[Any]) -> str:
+    """Return the model of *opening*, by its own name where the reference leaves it open."""
+    field = model_field(type(opening.connection))
+    if field is None or opening.model_name != DEFAULT_MODEL:
+        return opening.model_name
+    return getattr(opening.connection, field.name) or DEFAULT_MODEL
 
 
 def _is_secret(field: OptionField) -> bool:

@@ -8,7 +8,14 @@ import attrs
 
 from ragcore._plugins import registry
 from ragcore.hookspecs import CompletionProvider
-from ragcore.lightrag._account import Account, address_field, key_field
+from ragcore.lightrag._account import (
+    DEFAULT_MODEL,
+    Account,
+    address_field,
+    key_field,
+    model_field,
+    model_of,
+)
 from ragcore.lightrag._completion import resolved
 from ragcore.lightrag._problems import Problems
 from ragcore.lightrag._roles import Completer
@@ -74,9 +81,8 @@ class _AskedLLM:
         limits = values(self.all_said)
         with problems.noted(names=account.names(self.provider.connection)):
             opening = resolved(f"{self.provider.name}:{model}", keywords, sources)
-            return Completer(
-                binding, model, opening, limits.get("llm_timeout"), limits.get("max_async_llm")
-            )
+            timeout, max_async = limits.get("llm_timeout"), limits.get("max_async_llm")
+            return Completer(binding, model_of(opening), opening, timeout, max_async)
         return None
 
     def _said(self, name: str) -> Said | None:
@@ -92,6 +98,9 @@ class _AskedLLM:
     def _model(self, problems: Problems) -> str:
         if said := self._said("llm_model"):
             return str(said.value)
+        own = model_field(self.provider.connection)
+        if own and self.environment.sets(own, self.role):
+            return DEFAULT_MODEL
         if self.provider.name in _MODELS and not self.crosses:
             return _MODELS[self.provider.name]
         problems.add(

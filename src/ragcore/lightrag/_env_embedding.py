@@ -10,7 +10,7 @@ import attrs
 from ragcore._connect import Opening, resolve_embedding
 from ragcore._plugins import registry
 from ragcore.hookspecs import EmbeddingProvider
-from ragcore.lightrag._account import Account, address_field, key_field
+from ragcore.lightrag._account import DEFAULT_MODEL, Account, address_field, key_field, model_field
 from ragcore.lightrag._asymmetry import Prefixes
 from ragcore.lightrag._embedding import Asked, embedder
 from ragcore.lightrag._env_completion import OPENAI_AND_OLLAMA, llm_binding, provider_name
@@ -115,6 +115,9 @@ class _AskedEmbedding:
     def _model(self, problems: Problems) -> str:
         if said := self.said.get("embedding_model"):
             return str(said.value)
+        own = model_field(self.provider.connection)
+        if own and self.environment.sets(own):
+            return DEFAULT_MODEL
         if self.provider.name not in _MODELS:
             problems.add(f"EMBEDDING_MODEL: missing: set it to the model of {self.provider.name}")
         return _MODELS.get(self.provider.name, NO_MODEL)

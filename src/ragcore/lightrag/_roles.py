@@ -10,7 +10,7 @@ import attrs
 
 from ragcore._connect import Opening
 from ragcore.hookspecs import CompletionProvider
-from ragcore.lightrag._account import address_field
+from ragcore.lightrag._account import address_field, model_of
 from ragcore.lightrag._completion import CompletionFunction, completing, resolved
 from ragcore.lightrag._engine import found
 from ragcore.lightrag._patience import COMPLETION, engines_limit, within
@@ -118,4 +118,4 @@ def role_llm_configs(
 def _completer(role: str, model: Model) -> Completer:
     reference, options = (model, {}) if isinstance(model, str) else model
     opening = resolved(reference, options, Sources(role=role))
-    return Completer(reference.partition(":")[0], opening.model_name, opening)
+    return Completer(reference.partition(":")[0], model_of(opening), opening)

@@ -10,7 +10,7 @@ import attrs
 from ragcore._reading import found
 from ragcore._secrets import Secret
 from ragcore.lightrag._problems import Problems
-from ragcore.options import BindingOptions, Sources, option
+from ragcore.options import BindingOptions, OptionField, Sources, option
 
 # Stands for a model that nobody named, so that all else that is wrong is found, too.
 NO_MODEL = "?"
@@ -135,6 +135,10 @@ class Environment:
             with problems.noted():
                 values[name] = Said(offer.name, offer.value(), offer.origin == "role")
         return values
+
+    def sets(self, field: OptionField, role: str | None = None) -> bool:
+        """Say whether a variable sets *field*, for all or for *role*."""
+        return self.sets_any((*field.variables, *(field.role_variables(role) if role else ())))
 
     def sets_any(self, variables: Iterable[str]) -> bool:
         """Say whether one of *variables* is set."""

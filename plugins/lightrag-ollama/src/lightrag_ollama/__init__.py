@@ -62,7 +62,7 @@ def ragcore_embedding_providers() -> Iterator[EmbeddingProvider]:
         options=OllamaEmbeddingOptions,
         connect="lightrag_ollama._connect:connect",
         backend="lightrag_ollama._embedding:OllamaEmbedding",
-        capabilities=Capabilities(dimensions=True, input_type=True, max_batch=_MAX_BATCH),
+        capabilities=Capabilities(dimensions=True, max_batch=_MAX_BATCH),
         retry=_RETRY,
         list_models="lightrag_ollama._models:list_models",
         describe="lightrag_ollama._describe:describe",

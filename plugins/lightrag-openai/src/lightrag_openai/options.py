@@ -89,7 +89,7 @@ class AzureOpenAIOptions(AzureConnection, binding="azure_openai"):
         env=("AZURE_OPENAI_API_VERSION", "OPENAI_API_VERSION"),
     )
     default_deployment: str | None = option(
-        _DEPLOYMENT, default=None, env="AZURE_OPENAI_DEPLOYMENT"
+        _DEPLOYMENT, default=None, env="AZURE_OPENAI_DEPLOYMENT", same_as="model"
     )
 
 
@@ -102,7 +102,7 @@ class AzureEmbeddingOptions(AzureConnection, binding="azure_embedding"):
         env=("AZURE_EMBEDDING_API_VERSION", "AZURE_OPENAI_API_VERSION", "OPENAI_API_VERSION"),
     )
     default_deployment: str | None = option(
-        _DEPLOYMENT, default=None, env="AZURE_EMBEDDING_DEPLOYMENT"
+        _DEPLOYMENT, default=None, env="AZURE_EMBEDDING_DEPLOYMENT", same_as="model"
     )
 
 
