@@ -287,7 +287,11 @@ def test_options_are_lines_with_all_there_is_to_know() -> None:
         ("acme_cloud", ["acme", "acme_llm"]),
         ("acme_llm", ["acme_llm"]),
         ("ragcore", ["ragcore"]),
-        ("", ["ragcore", "acme", "acme_llm", "acme_embedding"]),
+        ("lightrag_llm", ["lightrag_llm"]),
+        (
+            "",
+            ["ragcore", "lightrag_llm", "lightrag_embedding", "acme", "acme_llm", "acme_embedding"],
+        ),
     ],
 )
 def test_a_name_is_a_provider_an_alias_or_a_binding(name: str, bindings: list[str]) -> None:
@@ -342,7 +346,7 @@ def test_an_unknown_binding_is_named_with_those_there_are() -> None:
 
         assert done.exit_code == 2
         assert "no binding or provider 'acme_lm'. Did you mean 'acme_llm'?" in done.stderr
-        assert "acme, acme_cloud, acme_embedding, acme_llm, ragcore" in done.stderr
+        assert "acme, acme_cloud, acme_embedding, acme_llm, lightrag_emb" in done.stderr
 
 
 def test_options_of_a_broken_plugin_are_an_error() -> None:

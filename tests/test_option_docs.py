@@ -22,7 +22,7 @@ from ragcore._conversion import describe
 from ragcore._env_sample import sample
 from ragcore._fields import summary_of
 from ragcore._plugins import registry
-from ragcore.cli._groups import all_groups
+from ragcore.cli._groups import all_groups, host_groups
 from ragcore.options import OptionField, Sources, read
 
 Group = type[BindingOptions]
@@ -45,7 +45,7 @@ COLUMNS = ("option", "type and range", "default", "variables", "flag", "scope", 
 def by_distribution() -> dict[str, list[Group]]:
     """Return the option classes of the host and of each plugin of ours."""
     claims = registry().claims.values()
-    brings: dict[str, list[Group]] = {"lightrag-core": list(registry().option_groups)}
+    brings: dict[str, list[Group]] = {"lightrag-core": host_groups()}
     for name in dict.fromkeys(claim.record.name for claim in claims):
         for claim in claims:
             if claim.record.name == name:

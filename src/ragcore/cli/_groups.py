@@ -15,11 +15,15 @@ Group = type[BindingOptions]
 
 def all_groups() -> list[Group]:
     """Return the groups of the host, then those of each provider, connections first."""
-    found = registry()
-    providers = found.installed().providers
-    return _without_bases(
-        [*found.option_groups, *(group for one in providers for group in one.options)]
-    )
+    providers = registry().installed().providers
+    return _without_bases([*host_groups(), *(group for one in providers for group in one.options)])
+
+
+def host_groups() -> list[Group]:
+    """Return the groups that belong to no provider; the last are what ``from_env`` reads."""
+    from ragcore.lightrag._variables import VARIABLES
+
+    return [*registry().option_groups, *VARIABLES]
 
 
 def groups_named(name: str) -> list[Group]:

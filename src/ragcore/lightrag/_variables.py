@@ -19,7 +19,7 @@ ROLES = ("extract", "keyword", "query", "vlm")
 
 
 class LLMVariables(BindingOptions, binding="lightrag_llm"):
-    """Who completes; each variable also for one role, as in EXTRACT_LLM_MODEL."""
+    """Who completes for LightRAG; each variable also for one role, as in EXTRACT_LLM_MODEL."""
 
     llm_binding: str | None = option(
         "Provider that completes.", default=None, env="LLM_BINDING", provider_default="ollama"
@@ -40,7 +40,7 @@ class LLMVariables(BindingOptions, binding="lightrag_llm"):
 
 
 class EmbeddingVariables(BindingOptions, binding="lightrag_embedding"):
-    """Who embeds, and how."""
+    """Who embeds for LightRAG, and how."""
 
     embedding_binding: str | None = option(
         "Provider that embeds.", default=None, env="EMBEDDING_BINDING", provider_default="ollama"
@@ -91,6 +91,9 @@ class EmbeddingVariables(BindingOptions, binding="lightrag_embedding"):
     embedding_batch_num: int | None = option(
         "Texts of one call.", default=None, env="EMBEDDING_BATCH_NUM", minimum=1
     )
+
+
+VARIABLES: tuple[type[BindingOptions], ...] = (LLMVariables, EmbeddingVariables)
 
 
 @attrs.frozen
@@ -167,7 +170,7 @@ def _without_role(name: str) -> str:
 # The last four are another program's, but LightRAG reads them so.
 _NONE_IS_UNSET = {
     variable
-    for group in (LLMVariables, EmbeddingVariables)
+    for group in VARIABLES
     for field in group.fields()
     for variable in field.variables
 } | {"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
