@@ -7,6 +7,7 @@ Option classes with every type that an option can have, and values for them.
 from __future__ import annotations
 
 import argparse
+import enum
 import json
 import math
 import os
@@ -24,6 +25,16 @@ from ragcore.options import OptionField
 thorough = settings(max_examples=int(os.environ.get("RAGCORE_EXAMPLES", "200")), deadline=None)
 
 
+class Mode(enum.Enum):
+    FAST = "fast"
+    SLOW = "slow"
+
+
+class Size(enum.IntEnum):
+    ONE = 1
+    TWO = 2
+
+
 class EveryOptions(BindingOptions, binding="every"):
     """Written in our style."""
 
@@ -36,6 +47,8 @@ class EveryOptions(BindingOptions, binding="every"):
     region: str | None = option("Where.", default=None, env=("EVERY_REGION", "EVERY_AREA"))
     level: Literal["low", "high"] | None = option("How much.", default=None)
     dtype: Literal["auto", "float32", 16] = option("Numbers.", default="auto")
+    mode: Mode = option("An enumeration.", default=Mode.FAST)
+    size: Size | None = option("One of numbers.", default=None)
     think: bool | Literal["low", "high"] | None = option("First?", default=None)
     keep: float | str | None = option("Seconds, or words.", default=None)
     late: str | float | None = option("Words, or seconds.", default=None)
@@ -118,6 +131,8 @@ _OURS: dict[str, st.SearchStrategy[Any]] = {
     "region": TEXT,
     "level": LEVEL,
     "dtype": st.sampled_from(["auto", "float32", 16]),
+    "mode": st.sampled_from(Mode),
+    "size": st.sampled_from(Size),
     "think": st.booleans() | LEVEL,
     "keep": NUMBER | NO_NUMBER,
     "late": NUMBER | NO_NUMBER,
@@ -172,6 +187,8 @@ def written(value: Any) -> str:
     """Return how one writes *value* into an environment."""
     if isinstance(value, Secret):
         return value.get()
+    if isinstance(value, enum.Enum):
+        return str(value.value)
     return json.dumps(value) if isinstance(value, list | tuple | dict) else str(value)
 
 

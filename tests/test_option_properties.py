@@ -128,16 +128,17 @@ def test_an_option_of_any_type_is_written_as_json() -> None:
 
 
 @pytest.mark.parametrize("kind", [complex, set[str], tuple[int, str], list[object]])
-def test_a_type_that_cannot_be_written_is_refused(kind: Any) -> None:
-    """Where the plugin's author sees it; as a keyword only, it is fine."""
+def test_what_cannot_be_written_is_a_keyword_only(kind: Any) -> None:
+    """A variable that is named for it is refused, where the plugin's author sees it."""
 
     def declared(**more: Any) -> type[BindingOptions]:
         space = {"__annotations__": {"odd": kind | None}, "odd": option("Odd.", **more)}
         return type("OddOptions", (BindingOptions,), space, binding="odd")
 
-    with pytest.raises(TypeError, match=r"OddOptions\.odd: .* can't be written .*env=None"):
-        declared(default=None).fields()
+    with pytest.raises(TypeError, match=r"OddOptions\.odd: .* nothing that ODD could say"):
+        declared(default=None, env="ODD").fields()
 
+    assert not declared(default=None).fields()[0].variables
     assert not declared(default=None, env=None).fields()[0].variables
 
 

@@ -17,6 +17,7 @@ from every_option import (
     VALUES,
     EveryLightRAGOptions,
     EveryOptions,
+    Mode,
     field_of,
     one_valid,
     thorough,
@@ -99,7 +100,7 @@ def test_one_value_is_taken_by_both_or_by_neither(
 ) -> None:
     """Valid ones as often as others."""
     name, value = data.draw(one_valid(group).filter(lambda pair: pair[1] is not None))
-    as_json = written(value) if isinstance(value, Secret | Path) else value
+    as_json = written(value) if isinstance(value, Secret | Path | Mode) else value
     given = {name: json.loads(json.dumps(as_json))}
     other = {name: data.draw(JSON)}
 

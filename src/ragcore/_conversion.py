@@ -11,6 +11,7 @@ A hook that can't convert raises :class:`Unconvertible`, whose text completes th
 
 from __future__ import annotations
 
+import enum
 import functools
 import json
 import math
@@ -71,20 +72,22 @@ def to_text(value: Any) -> str:
         return ""
     if isinstance(value, Secret):
         return value.get()
+    if isinstance(value, enum.Enum):
+        return to_text(value.value)
     is_json = isinstance(value, bool | dict | list | tuple)
-    return json.dumps(value, default=str) if is_json else str(value)
+    return json.dumps(value, default=to_text) if is_json else str(value)
 
 
 def to_json(value: Any) -> Any:
     """Return *value* as JSON has it."""
-    return json.loads(json.dumps(value, default=str))
+    return json.loads(json.dumps(value, default=to_text))
 
 
 def describe(annotation: Any) -> str:
     """Return what values of the type are, in words: ``a whole number``."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is Literal:
-        return "one of " + ", ".join(map(repr, arguments))
+    if is_choice(annotation):
+        return "one of " + ", ".join(map(repr, choices_of(annotation)))
     if is_union(annotation):
         return " or ".join(describe(kind) for kind in _kinds(annotation))
     if is_list(annotation):
@@ -109,8 +112,8 @@ _WORDS = {
 
 def describe_text(annotation: Any) -> str:
     """Return how one writes values of the type as text, in words: ``JSON list of text``."""
-    if is_literal(annotation):
-        return " | ".join(map(to_text, typing.get_args(without_none(annotation))))
+    if is_choice(annotation):
+        return " | ".join(map(to_text, choices_of(annotation)))
     if is_union(annotation):
         return " | ".join(describe_text(kind) for kind in _kinds(annotation) if is_writable(kind))
     if is_list(annotation):
@@ -137,9 +140,17 @@ def is_union(annotation: Any) -> bool:
     return typing.get_origin(annotation) in (typing.Union, types.UnionType)
 
 
-def is_literal(annotation: Any) -> bool:
-    """Say whether it is one of several values."""
-    return typing.get_origin(annotation) is Literal
+def is_choice(annotation: Any) -> bool:
+    """Say whether it is one of several values: a Literal, or an enumeration."""
+    is_enumeration = isinstance(annotation, type) and issubclass(annotation, enum.Enum)
+    return is_enumeration or typing.get_origin(annotation) is Literal
+
+
+def choices_of(annotation: Any) -> dict[Any, Any]:
+    """Return the values of a choice, None apart, as one writes them; each with what it means."""
+    if typing.get_origin(annotation) is Literal:
+        return {one: one for one in typing.get_args(annotation) if one is not None}
+    return {one.value: one for one in annotation}
 
 
 def is_list(annotation: Any) -> bool:
@@ -163,7 +174,7 @@ def is_writable(annotation: Any) -> bool:
         return is_writable(item_of(annotation))
     if is_dict(annotation):
         return is_writable((typing.get_args(annotation) or (str, Any))[1])
-    return is_literal(annotation) or annotation in _TEXT_WORDS
+    return is_choice(annotation) or annotation in _TEXT_WORDS
 
 
 def holds_secrets(annotation: Any) -> bool:
@@ -175,8 +186,8 @@ def without_none(annotation: Any) -> Any:
     """Return the type without None, among several types or several values."""
     if is_union(annotation):
         return typing.Union[tuple(_kinds(annotation))]  # noqa: UP007  # made at run time
-    if is_literal(annotation):
-        return Literal[tuple(one for one in typing.get_args(annotation) if one is not None)]
+    if typing.get_origin(annotation) is Literal:
+        return Literal[tuple(choices_of(annotation))]
     return annotation
 
 
@@ -201,14 +212,8 @@ def _kinds(annotation: Any) -> list[Any]:
 @functools.cache
 def _values() -> cattrs.Converter:
     converter = _converter(_instance)
-    for kind in (bool, str):
-        converter.register_structure_hook(kind, _exactly)
-    converter.register_structure_hook(int, _whole_number)
-    converter.register_structure_hook(float, _number)
-    converter.register_structure_hook(Path, _path)
-    converter.register_structure_hook(Secret, _secret)
+    _register(converter, _VALUES, _choice)
     converter.register_structure_hook_factory(is_dict, _dict_of)
-    converter.register_structure_hook_func(is_literal, _choice)
     converter.register_structure_hook_factory(is_list, _list_of)
     converter.register_structure_hook_func(_is_union_with_str, _str_or_other)
     return converter
@@ -270,9 +275,11 @@ def _dict_of(annotation: Any, converter: cattrs.Converter) -> Hook:
 
 
 def _choice(value: Any, annotation: Any) -> Any:
-    for choice in typing.get_args(annotation):
-        if value is choice or _is_same(value, choice):
-            return choice
+    if value is None and None in typing.get_args(annotation):
+        return None
+    for choice, meant in choices_of(annotation).items():
+        if value is meant or _is_same(value, choice):
+            return meant
     raise Unconvertible(describe(annotation))
 
 
@@ -324,6 +331,16 @@ def _is_instance(value: Any, kind: Any) -> bool:
         return True
 
 
+_VALUES: dict[Any, Hook] = {
+    bool: _exactly,
+    int: _whole_number,
+    float: _number,
+    str: _exactly,
+    Path: _path,
+    Secret: _secret,
+}
+
+
 # --- text ---------------------------------------------------------------------------------
 
 _TRUE, _FALSE = ("true", "1", "yes", "t", "on"), ("false", "0", "no", "f", "off")
@@ -332,16 +349,10 @@ _TRUE, _FALSE = ("true", "1", "yes", "t", "on"), ("false", "0", "no", "f", "off"
 @functools.cache
 def _texts() -> cattrs.Converter:
     converter = _converter(_keyword_only)
-    converter.register_structure_hook(bool, _bool_from_text)
-    converter.register_structure_hook(int, _int_from_text)
-    converter.register_structure_hook(float, _number_from_text)
-    converter.register_structure_hook(str, _exactly)
-    converter.register_structure_hook(Path, _path)
-    converter.register_structure_hook(Secret, _secret)
+    _register(converter, _TEXTS, _choice_from_text)
+    converter.register_structure_hook_func(lambda kind: kind is Any, _json)
     converter.register_structure_hook_func(is_dict, _json)
     converter.register_structure_hook_func(is_list, _json)
-    converter.register_structure_hook_func(is_literal, _choice_from_text)
-    converter.register_structure_hook_func(lambda kind: kind is Any, _json)
     return converter
 
 
@@ -371,11 +382,11 @@ def _number_from_text(text: str, kind: Any) -> float:
 
 
 def _choice_from_text(text: str, annotation: Any) -> Any:
-    word, choices = text.strip(), typing.get_args(without_none(annotation))
+    word, choices = text.strip(), choices_of(annotation)
     for same in (str.__eq__, _is_same_word):
-        for choice in choices:
+        for choice, meant in choices.items():
             if same(str(choice), word):
-                return choice
+                return meant
     raise Unconvertible(describe(annotation))
 
 
@@ -407,6 +418,16 @@ def _keyword_only(_: str, annotation: Any) -> Any:
     raise Unconvertible(f"a way to give {describe(annotation)}; pass it as a keyword")
 
 
+_TEXTS: dict[Any, Hook] = {
+    bool: _bool_from_text,
+    int: _int_from_text,
+    float: _number_from_text,
+    str: _exactly,
+    Path: _path,
+    Secret: _secret,
+}
+
+
 # --- both ---------------------------------------------------------------------------------
 
 
@@ -418,6 +439,20 @@ def _converter(fallback: Hook) -> cattrs.Converter:
     converter.register_structure_hook_func(lambda _: True, fallback)
     converter.register_structure_hook_factory(is_union, _first_of)
     return converter
+
+
+def _register(converter: cattrs.Converter, hooks: Mapping[Any, Hook], choose: Hook) -> None:
+    converter.register_structure_hook_func(is_choice, choose)
+    for kind, hook in hooks.items():
+        converter.register_structure_hook(kind, _unless_a_choice(hook, choose))
+
+
+def _unless_a_choice(hook: Hook, choose: Hook) -> Hook:
+    # cattrs takes an enumeration of numbers for a number.
+    def convert(value: Any, kind: Any) -> Any:
+        return choose(value, kind) if is_choice(kind) else hook(value, kind)
+
+    return convert
 
 
 def _first_of(annotation: Any, converter: cattrs.Converter) -> Hook:
@@ -441,6 +476,6 @@ def _first_of(annotation: Any, converter: cattrs.Converter) -> Hook:
 
 def _breadth(kind: Any) -> int:
     """Rank types by how many texts say one: what a narrow one does not take is left for others."""
-    if is_literal(kind):
+    if is_choice(kind):
         return 0
     return {int: 1, float: 1, bool: 2, str: 4}.get(kind, 3)

@@ -169,9 +169,7 @@ class OptionField:
         if self.required:
             return "required"
         known = self.shown_default
-        if known is None:
-            return ""
-        return f"default: {known if isinstance(known, str) else to_text(known)}"
+        return "" if known is None else f"default: {to_text(known)}"
 
     @property
     def shown_default(self) -> Any:
@@ -233,15 +231,17 @@ def _field(cls: Any, attribute: attrs.Attribute[Any], annotation: Any) -> Option
         case None:
             variables: tuple[str, ...] = ()
         case str(name) if name == _DERIVED:
-            variables = (f"{binding}_{attribute.name}".upper(),)
+            # What no text can say is a keyword only.
+            derived = f"{binding}_{attribute.name}".upper()
+            variables = (derived,) if is_writable(annotation) else ()
         case str(name):
             variables = (name,)
         case names:
             variables = tuple(names)
     if variables and not is_writable(annotation):
         raise TypeError(
-            f"{cls.__name__}.{attribute.name}: {describe(annotation)} can't be written as text: "
-            "declare it with option(…, env=None), so that it is a keyword only."
+            f"{cls.__name__}.{attribute.name}: {describe(annotation)} can't be written as text, "
+            f"so there is nothing that {variables[0]} could say: leave out env=."
         )
     return OptionField(
         binding=binding,

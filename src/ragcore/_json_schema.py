@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragcore._conversion import (
+    choices_of,
+    is_choice,
     is_dict,
     is_list,
-    is_literal,
     is_union,
     is_writable,
     item_of,
@@ -81,8 +82,8 @@ def _or_null(kind: dict[str, Any]) -> dict[str, Any]:
 
 
 def _type(annotation: Any) -> dict[str, Any]:
-    if is_literal(annotation):
-        return {"enum": list(typing.get_args(annotation))}
+    if is_choice(annotation):
+        return {"enum": list(choices_of(annotation))}
     if is_union(annotation):
         kinds = [_type(kind) for kind in typing.get_args(annotation) if is_writable(kind)]
         one = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}

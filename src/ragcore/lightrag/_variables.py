@@ -169,8 +169,5 @@ def _without_role(name: str) -> str:
 
 # The last four are another program's, but LightRAG reads them so.
 _NONE_IS_UNSET = {
-    variable
-    for group in VARIABLES
-    for field in group.fields()
-    for variable in field.variables
+    variable for group in VARIABLES for field in group.fields() for variable in field.variables
 } | {"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
