@@ -208,10 +208,14 @@ def merge(base: BindingOptions, keywords: Mapping[str, Any]) -> BindingOptions:
         for name in keywords
         if name in fields and fields[name].scope == "model" and keywords[name] is not None
     ]
-    known = {n: value for n, value in keywords.items() if n in fields and value is not None}
-    values, bad = _values(found(group, base.asdict() | known, Sources(environ={})))
+    offers = {
+        name: Found(fields[name], "keyword", name, value, is_text=False)
+        for name, value in keywords.items()
+        if name in fields and value is not None
+    }
+    values, bad = _values(offers)
     raise_all(problems + bad)
-    return _made(group, values)
+    return _made(group, base.asdict() | values)
 
 
 def refuse_twice(options: BindingOptions, name: str) -> None:
