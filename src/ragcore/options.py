@@ -200,9 +200,16 @@ class BindingOptions:
 
     @classmethod
     def generate_dot_env_sample(cls) -> str:
-        """Return a ``.env`` file with every option as a comment; the base's, of all classes."""
-        from ragcore import _env_sample
+        """
+        Return a ``.env`` file with every option as a comment.
 
+        The base's own has those of all classes there are, of installed plugins too.
+        """
+        from ragcore import _env_sample, _plugins
+
+        if cls is BindingOptions:
+            # Imports them; that each of their classes is known here is all that is wanted.
+            _plugins.registry()
         return _env_sample.sample([cls] if cls.binding() else _option_classes(cls))
 
     @classmethod
