@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import ragcore
-from ragcore import BindingOptions, OptionsError, Secret
+from ragcore import BindingOptions, OptionsError, Secret, option
 from ragcore._reading import found
 from ragcore.options import OptionField, Sources, merge, read
 
@@ -270,3 +270,26 @@ def test_no_documentation_tells_it(
     assert not sung(*told)
     for one in secrets_of(group):
         assert "default" not in group.json_schema()["properties"].get(one.name, {})
+
+
+def test_what_a_class_objects_to_is_told_without_its_secrets() -> None:
+    """A check is its author's code, and may quote the key; so the check's own error is not told."""
+
+    class PickyOptions(BindingOptions, binding="picky"):
+        key: Secret = option("Key.", secret=True)
+        headers: dict[str, str] | None = option("Headers.", default=None, secret=True)
+
+        def __attrs_post_init__(self) -> None:
+            raise ValueError(f"key: {self.key.get()} does not go with {self.headers!s} {HEADER}")
+
+    with pytest.raises(OptionsError) as caught:
+        PickyOptions(key=CANARY, headers={"X-Key": HEADER})  # type: ignore[arg-type]  # is wrapped
+
+    told = "".join(traceback.format_exception(caught.value))
+    assert str(caught.value) == "key: … does not go with {'X-Key': …} … @ picky"
+    assert CANARY not in told
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+HEADER = "header-0123456789"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -24,7 +24,7 @@ from ragcore._errors import at_the_edge
 from ragcore._host_options import HostEmbeddingOptions, HostOptions
 from ragcore._plugins import registry
 from ragcore._registry import Installed
-from ragcore._secrets import Secret
+from ragcore._secrets import Secret, secrets_in
 from ragcore.errors import OptionsError, PluginError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import BindingOptions, Sources, read
@@ -107,7 +107,7 @@ class Opening(Generic[ProviderT]):
     def _secrets(self) -> tuple[Secret, ...]:
         names = [field.name for field in self.connection.fields() if field.secret]
         values = (getattr(self.connection, name) for name in names)
-        return tuple(secret for value in values for secret in _secrets_in(value))
+        return tuple(secret for value in values for secret in secrets_in(value))
 
     def ask(self, function: str) -> Any:
         """
@@ -163,19 +163,6 @@ async def embedding_model(opening: Opening[EmbeddingProvider]) -> AsyncIterator[
     """Hold the model that *opening* has found and read the options of."""
     async with opening.backend() as backend:
         yield EmbeddingModel(backend, opening.identity(), opening.host)
-
-
-def _secrets_in(value: Any) -> Iterator[Secret]:
-    match value:
-        case Secret():
-            yield value
-        case str():
-            # A header says more than the key that a service would quote.
-            yield from map(Secret, dict.fromkeys((value, *value.split())))
-        case Mapping():
-            yield from (secret for one in value.values() for secret in _secrets_in(one))
-        case list() | tuple():
-            yield from (secret for one in value for secret in _secrets_in(one))
 
 
 def _entered(backend: Any) -> AbstractAsyncContextManager[Any]:

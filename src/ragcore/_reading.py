@@ -15,6 +15,7 @@ import attrs
 
 from ragcore._conversion import Unconvertible, from_text, from_value, says_nothing
 from ragcore._fields import OptionField
+from ragcore._secrets import secrets_in
 from ragcore.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -321,13 +322,32 @@ def _made(group: type[BindingOptions], values: Mapping[str, Any]) -> BindingOpti
 def _set(instance: BindingOptions, values: Mapping[str, Any]) -> None:
     # An attribute would be an option; and which were given makes no two instances differ.
     object.__setattr__(instance, _GIVEN, frozenset(values))
+    problems = _objections(instance, values)
+    shown = [_without_secrets(problem, instance.fields(), values) for problem in problems]
+    raise_all(shown)
+
+
+def _objections(instance: BindingOptions, values: Mapping[str, Any]) -> list[str]:
+    """Return what a validator of the class, or a check across its fields, says of *values*."""
     try:
         instance.__attrs_init__(**values)  # type: ignore[attr-defined]  # written by attrs
         if check := getattr(instance, "__post_init__", None):
             # A dataclass's.
             check()
-    except OptionsError:
-        raise
+    except OptionsError as exc:
+        return list(exc.problems)
     except ValueError as exc:
-        # A validator of the class, or a check across its fields.
-        raise OptionsError(f"{exc} @ {instance.binding()}") from exc
+        # Told without it as the cause: it may quote what it got.
+        return [f"{exc} @ {instance.binding()}"]
+    return []
+
+
+def _without_secrets(text: str, fields: Iterable[OptionField], values: Mapping[str, Any]) -> str:
+    for value in (values.get(field.name) for field in fields if field.secret):
+        for secret in secrets_in(value):
+            text = text.replace(secret.get(), "…") if len(secret.get()) >= _SHORTEST else text
+    return text
+
+
+# What is shorter may stand in a message by chance.
+_SHORTEST = 4

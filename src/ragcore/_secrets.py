@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 
@@ -64,6 +65,20 @@ class SecretDict(dict[str, Any]):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SecretDict:
         return SecretDict(copy.deepcopy(dict(self), memo))
+
+
+def secrets_in(value: Any) -> Iterator[Secret]:
+    """Yield what is not to be shown of the value of a secret option."""
+    match value:
+        case Secret():
+            yield value
+        case str():
+            # A header says more than the key that a service would quote.
+            yield from map(Secret, dict.fromkeys((value, *value.split())))
+        case Mapping():
+            yield from (secret for one in value.values() for secret in secrets_in(one))
+        case list() | tuple():
+            yield from (secret for one in value for secret in secrets_in(one))
 
 
 def refuse_to_travel() -> NoReturn:
