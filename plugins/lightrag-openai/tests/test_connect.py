@@ -299,3 +299,53 @@ def test_options_show_no_key() -> None:
 
     assert "sk-canary" not in shown
     assert attrs.fields(OpenAIOptions)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a line break in the key": ({"api_key": "sk-canary\n"}, "api_key: has characters"),
+    "an accent in the key": ({"api_key": "sk-canary\xe9"}, "api_key: has characters"),
+    "an empty key": ({"api_key": ""}, "api_key: is empty"),
+    "a line break in a header": ({"default_headers": {"X-A": "canary\n"}}, "headers: 'X-A' has"),
+    "an accent in a header": ({"default_headers": {"X-A": "canary\xe9"}}, "headers: 'X-A' has"),
+    "no name of a header": ({"default_headers": {"X A": "canary"}}, "headers: 'X A' is no name"),
+}
+NO_ADDRESSES = (
+    "http://me:canary@localhost:9",
+    "http://me:canary",
+    "me:canary@localhost",
+    "ftp://me:canary@localhost",
+    "https://",
+    " http://localhost ",
+    "http://localhost/v1?api-version=canary",
+)
+
+
+@pytest.mark.parametrize("reference", ["openai:a", "vllm:a", "azure:a"])
+@pytest.mark.parametrize("what", REFUSED)
+async def test_what_no_header_carries_is_refused(reference: str, what: str) -> None:
+    """Before anything is sent, by the option's name, and its value is not shown."""
+    options, problem = REFUSED[what]
+    service = OpenAI(Answer())
+    async with service.running():
+        connection = {"api_key": "k"} | where(service, reference) | options
+        with pytest.raises(OptionsError, match=problem) as caught:
+            await complete(reference, connection)
+
+    assert "canary" not in str(caught.value)
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("reference", ["openai:a", "vllm:a", "azure:a"])
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+async def test_what_is_no_address_is_refused(reference: str, address: str) -> None:
+    """At once, without trying again; it may hold a password, and is not shown."""
+    name = "endpoint" if reference.startswith("azure") else "base_url"
+    with pytest.raises(OptionsError, match=f"{name}: is not http://") as caught:
+        await complete(reference, {"api_key": "k", name: address})
+
+    assert "canary" not in str(caught.value)
+
+
+async def complete(reference: str, connection: dict[str, Any]) -> None:
+    async with ragcore.completion(reference, **connection) as model:
+        await model.complete("Who?")

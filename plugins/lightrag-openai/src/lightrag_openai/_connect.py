@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -27,9 +28,10 @@ from lightrag_openai._compatible import CompatibleOptions
 from lightrag_openai._endpoint import AZURE, OPENAI, Endpoint
 from lightrag_openai._errors import translated
 from lightrag_openai.options import AzureEmbeddingOptions, AzureOpenAIOptions, OpenAIOptions
-from ragcore import Secret, redacted
+from ragcore import OptionsError, Secret, redacted
 
 _LOGGERS = ("openai", "httpx2", "httpcore2", "aiohttp")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~\w-]+", re.ASCII)
 
 
 @attrs.frozen(eq=False)
@@ -69,6 +71,7 @@ class _Transport(Protocol):
 async def connect(connection: OpenAIOptions) -> AsyncIterator[Client]:
     """Open a client of OpenAI, or of a server at ``base_url``."""
     base_url = connection.base_url or str(OPENAI.base_url)
+    _check(connection, "base_url", base_url)
     async with _http_client(connection) as http_client:
         sdk = _sdk(
             connection.api_key, base_url, http_client, connection.default_headers, _ambient_keys()
@@ -83,6 +86,7 @@ async def connect_compatible(connection: CompatibleOptions) -> AsyncIterator[Cli
     """Open a client of the endpoint that the row of *connection* describes."""
     row = connection.row
     base_url = connection.base_url or str(row.base_url)
+    _check(connection, "base_url", base_url)
     async with _http_client(connection) as http_client:
         headers = connection.default_headers
         sdk = _sdk(connection.api_key, base_url, http_client, headers, _ambient_headers())
@@ -95,6 +99,7 @@ async def connect_azure(
     connection: AzureOpenAIOptions | AzureEmbeddingOptions,
 ) -> AsyncIterator[Client]:
     """Open a client of a resource of Azure OpenAI."""
+    _check(connection, "endpoint", connection.endpoint)
     async with _http_client(connection) as http_client:
         sdk = AsyncAzureOpenAI(
             azure_endpoint=connection.endpoint,
@@ -192,6 +197,75 @@ def _credentials(connection: AzureOpenAIOptions | AzureEmbeddingOptions) -> dict
     if connection.ad_token is not None:
         return {"azure_ad_token": connection.ad_token.get()}
     return {"api_key": connection.api_key.get() if connection.api_key else ""}
+
+
+def _check(
+    connection: OpenAIOptions | CompatibleOptions | AzureOpenAIOptions | AzureEmbeddingOptions,
+    name: str,
+    address: str,
+) -> None:
+    """
+    Refuse what HTTP can't carry, which the SDK and its transport find out by various exceptions.
+
+    Args:
+        connection: Its keys and headers are looked at.
+        name: Of the option that says *address*.
+        address: May hold a password, so that no message shows it.
+
+    Raises:
+        OptionsError: With every problem.
+    """
+    binding = connection.binding()
+    problems = [
+        *(f"{option}: {problem} @ {binding}.{option}" for option, problem in _bad_keys(connection)),
+        *(
+            f"default_headers: {header!r} {problem} @ {binding}.default_headers"
+            for header, problem in _bad_headers(connection.default_headers or {})
+        ),
+    ]
+    if not _is_address(address, may_log_in=connection.http_client is not None):
+        problems.append(
+            f"{name}: is not http:// or https://, a host, and perhaps a port and a path; "
+            f"what else lets in is given as api_key= or default_headers= @ {binding}.{name}"
+        )
+    if problems:
+        raise OptionsError("\n".join(problems), problems=problems)
+
+
+def _bad_keys(
+    connection: OpenAIOptions | CompatibleOptions | AzureOpenAIOptions | AzureEmbeddingOptions,
+) -> Iterator[tuple[str, str]]:
+    for name in ("api_key", "ad_token"):
+        key: Secret | None = getattr(connection, name, None)
+        if key is not None and not key.get():
+            yield name, "is empty; leave it out where no key is needed"
+        elif key is not None and not _is_carried(key.get()):
+            yield (
+                name,
+                "has characters that no HTTP header can carry; was a line break copied with it?",
+            )
+
+
+def _bad_headers(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            yield name, "is no name of an HTTP header"
+        elif not _is_carried(value):
+            yield name, "has characters that no HTTP header can carry"
+
+
+def _is_carried(text: str) -> bool:
+    return text.isascii() and text.replace("\t", " ").isprintable()
+
+
+def _is_address(text: str, *, may_log_in: bool) -> bool:
+    try:
+        url = httpx2.URL(text)
+    except httpx2.InvalidURL:
+        return False
+    # Of a name and a password the SDK's own transport takes none.
+    is_open = may_log_in or not url.userinfo
+    return url.scheme in ("http", "https") and bool(url.host) and is_open and not url.query
 
 
 @asynccontextmanager
