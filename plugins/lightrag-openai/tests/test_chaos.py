@@ -67,7 +67,8 @@ async def test_what_does_not_pass_is_not_asked_again(llmock: Any) -> None:
 @pytest.mark.parametrize("fault", ["disconnect", "truncate", "corrupt"])
 async def test_a_stream_that_breaks_is_an_error(llmock: Any, fault: str) -> None:
     """With the text so far; asked again, it is whole."""
-    getattr(llmock, fault)(after_chunks=2)
+    # Slow enough for the server to see that its client has gone.
+    getattr(llmock.pace(50), fault)(after_chunks=2)
     with pytest.raises(InterruptedStreamError):
         await streamed()
 
