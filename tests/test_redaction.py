@@ -73,6 +73,19 @@ async def test_a_retry_that_is_logged_quotes_no_key(caplog: pytest.LogCaptureFix
     assert not any(CANARY in line for line in told)
 
 
+@pytest.mark.parametrize("told", [CANARY, repr(f"{CANARY}\n"), f"b'{CANARY}\\n'"])
+async def test_a_key_with_a_line_break_is_quoted_in_no_spelling(told: str) -> None:
+    """Neither without it, nor as HTTP libraries quote a header that they refuse."""
+    refused = AuthenticationError(f"refused, {told}")
+    with scripted():
+        options = {"script": Script(refused), "api_key": f"{CANARY}\n"}
+        async with ragcore.completion("scripted:any", **options) as model:
+            with pytest.raises(AuthenticationError, match="refused, ") as caught:
+                await model.complete("Who?")
+
+    assert CANARY not in str(caught.value)
+
+
 async def test_a_word_is_no_secret() -> None:
     """A local server's key may be any; its errors stay readable."""
     options = {"script": Script(AuthenticationError("none of these")), "api_key": "none"}

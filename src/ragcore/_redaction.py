@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from ragcore._secrets import Secret
+from ragcore._secrets import Secret, secrets_in
 
 _SHOWN = "…"
 
@@ -46,7 +46,7 @@ def redacted(loggers: Iterable[str], *secrets: Secret | None) -> Iterator[None]:
         loggers: Names of the SDK's loggers, and of its HTTP library's.
         secrets: None of them counts as a secret if it is None.
     """
-    values = [secret.get() for secret in secrets if secret is not None and secret.get()]
+    values = [one.get() for secret in secrets for one in secrets_in(secret) if one.get()]
     redacting = _Redacting(values)
     found = [logging.getLogger(name) for name in _with_children(loggers)] if values else []
     for logger in found:

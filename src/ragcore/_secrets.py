@@ -72,6 +72,7 @@ def secrets_in(value: Any) -> Iterator[Secret]:
     match value:
         case Secret():
             yield value
+            yield from map(Secret, _other_spellings(value.get()))
         case str():
             # A header says more than the key that a service would quote.
             yield from map(Secret, dict.fromkeys((value, *value.split())))
@@ -79,6 +80,11 @@ def secrets_in(value: Any) -> Iterator[Secret]:
             yield from (secret for one in value.values() for secret in secrets_in(one))
         case list() | tuple():
             yield from (secret for one in value for secret in secrets_in(one))
+
+
+def _other_spellings(text: str) -> set[str]:
+    """Return how messages have *text*: without the line break that was copied with it, quoted."""
+    return {text.strip(), repr(text)[1:-1]} - {text}
 
 
 def refuse_to_travel() -> NoReturn:
