@@ -177,6 +177,43 @@ async def test_what_does_not_go_together(options: dict[str, Any], named: str) ->
     assert service.requests == []
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["me:canary@localhost", "http://me:canary", "http://me:canary@localhost:9", "https://"],
+)
+async def test_what_is_no_address_is_refused(address: str, keys: dict[str, Any]) -> None:
+    """At the door; it may hold a password, and is not shown."""
+    with pytest.raises(ragcore.OptionsError, match="endpoint_url: is not http://") as caught:
+        async with ragcore.completion(MODEL, **{**keys, "endpoint_url": address}):
+            pass
+
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+)
+@pytest.mark.parametrize("is_given", [True, False])
+async def test_a_line_break_in_a_key_is_refused(
+    name: str, is_given: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is given or found, and urllib3 gets no header to quote."""
+    found = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"} | {name: "canary\n"}
+    given = {variable.lower().removeprefix("aws_"): key for variable, key in found.items()}
+    for variable, key in found.items():
+        monkeypatch.setenv(variable, key)
+    service = Bedrock(Answer())
+    with pytest.raises(ragcore.OptionsError, match="line break") as caught:
+        async with (
+            service.running(),
+            asked(service, region="us-east-1", **(given if is_given else {})) as model,
+        ):
+            await model.complete("Who?")
+
+    assert "canary" not in str(caught.value)
+    assert service.requests == []
+
+
 async def test_no_region() -> None:
     """Says where to set one."""
     async with Bedrock(Answer()).running() as service:

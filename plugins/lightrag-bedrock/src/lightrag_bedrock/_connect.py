@@ -57,6 +57,7 @@ async def connect(connection: BedrockOptions) -> AsyncIterator[Bedrock]:
             with translated():
                 # Finding credentials reads files, and may ask a metadata service.
                 account = await threads.run(lambda: _Account.open(connection))
+                _check_secrets(account.secrets)
                 runtime = await threads.run(
                     lambda: account.client("bedrock-runtime", connection.endpoint_url)
                 )
@@ -197,5 +198,29 @@ def _check(connection: BedrockOptions) -> None:
         ]
     if _uses_bearer(connection) and (connection.endpoint_url or "").startswith("http:"):
         problems.append("endpoint_url: a bearer token is sent over https only @ aws.endpoint_url")
+    if connection.endpoint_url is not None and not _is_address(connection.endpoint_url):
+        problems.append(
+            "endpoint_url: is not http:// or https://, a host, and perhaps a port and a path "
+            "@ aws.endpoint_url"
+        )
     if problems:
         raise OptionsError("\n".join(problems), problems=problems)
+
+
+def _is_address(url: str) -> bool:
+    """Say whether requests can be signed for *url*; a password in it would be in every error."""
+    try:
+        parts = urlsplit(url)
+        is_somewhere = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and is_somewhere and "@" not in parts.netloc
+
+
+def _check_secrets(secrets: Iterable[Secret]) -> None:
+    # Found ones too; urllib3 would quote the header.
+    if not all(secret.get().isascii() and secret.get().isprintable() for secret in secrets):
+        raise OptionsError(
+            "The AWS credentials have characters that no HTTP header can carry; was a line break "
+            "copied with them? @ aws"
+        )
