@@ -600,6 +600,24 @@ async def test_flags_are_the_base_bindings() -> None:
     assert (await role(made, "query")).options.temperature is None
 
 
+async def test_variables_of_a_shared_class_are_the_base_bindings() -> None:
+    """As with Azure for a role beside OpenAI, whose options would be refused there."""
+    environ = {
+        **BASE,
+        "ACME_LLM_TEMPERATURE": "0.2",
+        "QUERY_LLM_BINDING": "zenith",
+        "QUERY_LLM_MODEL": "peak",
+        "VLM_LLM_BINDING": "zenith",
+        "VLM_LLM_MODEL": "peak",
+        "VLM_ACME_LLM_TEMPERATURE": "0.3",
+    }
+    made = from_env(environ)
+
+    assert (await role(made, "extract")).options.temperature == 0.2
+    assert (await role(made, "query")).options.temperature is None
+    assert (await role(made, "vlm")).options.temperature == 0.3
+
+
 def test_a_bad_flag_is_told_with_the_rest() -> None:
     """It is kept as it was written until somebody reads it."""
     with pytest.raises(OptionsError) as caught:

@@ -37,7 +37,11 @@ def completer(environment: Environment, problems: Problems, role: str | None) ->
     binding = llm_binding(said)
     with problems.noted(binding.variable):
         provider = registry().completion_provider(binding.value)
+        others = registry().claims.get(("completion", llm_binding(base).value))
         crosses = provider.name != provider_name(llm_binding(base).value)
+        if crosses and others and others.record.options is provider.options:
+            # Azure's and OpenAI's are one class: its variables speak of the provider of all.
+            environment = environment.without(provider.options)
         asked = _AskedLLM(environment, provider, said, role, crosses=crosses)
         return asked.completer(binding.value, problems)
     return None

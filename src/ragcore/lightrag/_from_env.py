@@ -39,7 +39,7 @@ def from_env(
     ``LLM_BINDING_API_KEY`` are for the provider that ``LLM_BINDING`` names, those of a role or of
     the embedding for theirs; where they say nothing, the provider's own variables do. A role with
     another provider inherits neither address nor key nor flags; its options come from its own
-    variables and the provider's.
+    variables and the provider's, unless these are the base's, too, as OpenAI's are Azure's.
 
     Args:
         environ: Read instead of :data:`os.environ`. A ``.env`` file is not read; what an SDK looks

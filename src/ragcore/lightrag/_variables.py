@@ -128,6 +128,12 @@ class Environment:
         flags = self.flags if with_flags else {}
         return Sources(environ=self.variables, flags=flags, role=role)
 
+    def without(self, group: type[BindingOptions]) -> Environment:
+        """Return it without what sets *group*'s options for all; what does for a role stays."""
+        names = {name for field in group.fields() for name in field.variables}
+        variables = {name: text for name, text in self.variables.items() if name not in names}
+        return attrs.evolve(self, variables=variables)
+
     def said(
         self, group: type[BindingOptions], problems: Problems, role: str | None = None
     ) -> dict[str, Said]:
