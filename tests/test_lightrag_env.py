@@ -34,6 +34,7 @@ from ragcore import (
     EmbeddingProvider,
     EmbeddingRequest,
     Embeddings,
+    NotFoundError,
     OptionsError,
     PluginError,
     RequestTimeoutError,
@@ -144,6 +145,8 @@ class Backend:
 
 
 def describe(model_name: str, options: object) -> tuple[int | None, int | None]:
+    if model_name == "nowhere":
+        raise NotFoundError("There is no folder 'nowhere'.")
     return (8, 100) if model_name.startswith("known") else (None, None)
 
 
@@ -467,6 +470,15 @@ def test_a_role_has_its_own_aws_account() -> None:
     assert (query.region, query.access_key_id) == ("us-east-1", None)
 
 
+def test_half_of_a_roles_aws_account_is_told() -> None:
+    """By the variable of the half that is missing."""
+    environ = {**BASE, "LLM_BINDING": "bedrock", "VLM_AWS_ACCESS_KEY_ID": "id"}
+    found = problems(environ)
+
+    assert len(found) == 1
+    assert found[0].startswith("VLM_AWS_SECRET_ACCESS_KEY: missing, and goes with its other half")
+
+
 def test_a_role_of_another_provider_names_its_model() -> None:
     """The base's would be another provider's."""
     environ = {**BASE, "QUERY_LLM_BINDING": "zenith", "VLM_LLM_BINDING": "ollama"}
@@ -720,6 +732,18 @@ def test_whatever_stands_in_the_variables_is_taken_or_told(environ: dict[str, st
 
     assert len(set(found)) == len(found)
     assert [one for one in found if not re.match("(QUERY_)?(LLM|EMBEDDING|MAX)_", one)] == []
+
+
+def test_a_model_that_is_not_there_is_told_with_the_rest() -> None:
+    """Where the provider looks at its files; alone, it keeps its class."""
+    environ = {**BASE, "EMBEDDING_MODEL": "nowhere"}
+
+    assert [one.partition(":")[0] for one in problems({**environ, "LLM_TIMEOUT": "soon"})] == [
+        "LLM_TIMEOUT",
+        "EMBEDDING_MODEL",
+    ]
+    with pytest.raises(NotFoundError, match=r"^EMBEDDING_MODEL: There is no folder"):
+        from_env(environ)
 
 
 def test_an_unknown_provider_alone_keeps_its_class() -> None:

@@ -61,6 +61,7 @@ def embedding_func(
         UnknownProviderError: Nothing installed goes by that name.
         PluginError: The plugin is broken.
         OptionsError: Options are missing, unknown or invalid, or *dimensions* is needed.
+        ProviderError: The files of a local model are out of reach, or are not those of a model.
     """
     opening = within(resolve_embedding(reference, options), EMBEDDING)
     return embedder(

@@ -83,11 +83,17 @@ class _AskedLLM:
         keywords = account.keywords(self.provider, problems)
         sources = self.environment.sources(self.role, with_flags=not self.crosses)
         limits = values(self.all_said)
-        with problems.noted(names=account.names(self.provider.connection)):
+        with problems.noted(names=self._role_names() | account.names(self.provider.connection)):
             opening = resolved(f"{self.provider.name}:{model}", keywords, sources)
             timeout, max_async = limits.get("llm_timeout"), limits.get("max_async_llm")
             return Completer(binding, model_of(opening), opening, timeout, max_async)
         return None
+
+    def _role_names(self) -> dict[str, str]:
+        """Return what messages call options that have variables for roles alone."""
+        fields = [field for field in self.provider.connection.fields() if not field.variables]
+        variables = {f.name: f.role_variables(self.role) for f in fields} if self.role else {}
+        return {name: known[0] for name, known in variables.items() if known}
 
     def _said(self, name: str) -> Said | None:
         said = self.all_said.get(name)

@@ -9,6 +9,7 @@ import attrs
 
 from ragcore._connect import Opening, resolve_embedding
 from ragcore._plugins import registry
+from ragcore.errors import ProviderError
 from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._account import DEFAULT_MODEL, Account, address_field, key_field, model_field
 from ragcore.lightrag._asymmetry import Prefixes
@@ -96,12 +97,12 @@ class _AskedEmbedding:
             opening = resolve_embedding(f"{self.provider.name}:{model}", keywords, sources)
             prefixes.check(opening, problems)
             if model != NO_MODEL:
-                return self._made(opening, prefixes.asymmetric)
+                return self._made(opening, prefixes.asymmetric, problems)
         return None
 
     def _made(
-        self, opening: Opening[EmbeddingProvider], is_asymmetric: bool | None
-    ) -> EmbeddingFunc:
+        self, opening: Opening[EmbeddingProvider], is_asymmetric: bool | None, problems: Problems
+    ) -> EmbeddingFunc | None:
         said = values(self.said)
         asked = Asked(
             dimensions=said.get("embedding_dim"),
@@ -110,7 +111,11 @@ class _AskedEmbedding:
             model_name=said.get("embedding_model"),
             is_asymmetric=is_asymmetric,
         )
-        return embedder(within(opening, EMBEDDING, said.get("embedding_timeout")), asked)
+        try:
+            return embedder(within(opening, EMBEDDING, said.get("embedding_timeout")), asked)
+        except ProviderError as exc:
+            problems.add_error(exc, "EMBEDDING_MODEL: ", {})
+        return None
 
     def _model(self, problems: Problems) -> str:
         if said := self.said.get("embedding_model"):

@@ -56,6 +56,8 @@ def from_env(
         UnknownProviderError: A binding names nothing installed, and that is all that is wrong.
         UnsupportedError: A binding's provider lacks the task, and that is all that is wrong.
         PluginError: A binding's plugin is broken, and that is all that is wrong.
+        ProviderError: The files of the model that embeds are out of reach, or are not those of a
+            model, and that is all that is wrong.
         OptionsError: With all problems of all roles and of the embedding, each with its variable.
     """
     variables = meant(os.environ if environ is None else environ)

@@ -11,12 +11,16 @@ import attrs
 from ragcore.errors import (
     OptionsError,
     PluginError,
+    ProviderError,
     RagcoreError,
     UnknownProviderError,
     UnsupportedError,
 )
 
 _log = logging.getLogger("ragcore")
+
+# The last one is about a model that is described by its files.
+_ABOUT_PROVIDERS = (PluginError, UnknownProviderError, UnsupportedError, ProviderError)
 
 
 class Problems:
@@ -52,7 +56,7 @@ class Problems:
             for problem in error.problems:
                 self.add(before + _renamed(problem, names))
             return True
-        if isinstance(error, PluginError | UnknownProviderError | UnsupportedError):
+        if isinstance(error, _ABOUT_PROVIDERS):
             self._found.setdefault(f"{before}{error}", type(error))
             return True
         return False
