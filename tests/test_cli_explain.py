@@ -170,6 +170,17 @@ def test_a_password_in_an_address_is_not_shown(monkeypatch: pytest.MonkeyPatch) 
     assert "canary" not in done.output
 
 
+def test_a_password_with_an_at_sign_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one in a list; what stands behind the host is."""
+    monkeypatch.setenv("ACME_BASE_URL", "http://me:canary@canary@acme.example/@v1")
+    monkeypatch.setenv("ACME_LLM_STOP", '["http://me:canary@acme.example/v1"]')
+    done = run("options", "acme", "--explain")
+
+    assert "http://…@acme.example/@v1" in done.stdout
+    assert '["http://…@acme.example/v1"]' in done.stdout.replace(r"\u2026", "…")
+    assert "canary" not in done.output
+
+
 def test_a_list_is_repeated_flags_or_json() -> None:
     """As everywhere."""
     repeated = as_data("acme_llm", "--acme-llm-stop", "a", "--acme-llm-stop", "b")

@@ -15,7 +15,8 @@ from ragcore.cli._environment import Environment, is_confidential, is_from_file
 from ragcore.errors import OptionsError
 from ragcore.options import BindingOptions
 
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+# Up to the last @ before the path: a password may hold one.
+_PASSWORD = re.compile(r"""(?<=://)[^/?#\s"']+(?=@)""")
 
 
 @attrs.frozen
@@ -109,7 +110,18 @@ def _reasons(offer: Found, error: OptionsError) -> list[str]:
 def _shown(field: OptionField, value: Any) -> Any:
     if is_confidential(field):
         return "set"
-    return _PASSWORD.sub("…", value) if isinstance(value, str) else to_json(value)
+    return _without_passwords(to_json(value))
+
+
+def _without_passwords(value: Any) -> Any:
+    match value:
+        case str():
+            return _PASSWORD.sub("…", value)
+        case list():
+            return [_without_passwords(one) for one in value]
+        case dict():
+            return {name: _without_passwords(one) for name, one in value.items()}
+    return value
 
 
 def _problems_together(
