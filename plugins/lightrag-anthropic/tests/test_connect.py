@@ -117,12 +117,25 @@ async def test_an_identity_of_the_machine_is_used_for_anthropic(
     assert address.startswith("https://api.anthropic.com")
 
 
-async def test_an_address_without_a_scheme_is_refused() -> None:
-    """By the name of its option."""
-    with pytest.raises(ragcore.OptionsError, match="base_url"):
-        async with ragcore.completion(
-            f"anthropic:{MODEL}", api_key=KEY, base_url="localhost:1"
-        ) as model:
+@pytest.mark.parametrize(
+    "address",
+    ["me:canary@localhost:1", "http://me:canary", "http://me:canary@localhost", "http://"],
+)
+async def test_what_is_no_address_is_refused(address: str) -> None:
+    """By the name of its option; it may hold a password, and is not shown."""
+    with pytest.raises(ragcore.OptionsError, match="base_url") as caught:
+        async with ragcore.completion(f"anthropic:{MODEL}", api_key=KEY, base_url=address) as model:
+            await model.complete("Who?")
+
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["api_key", "auth_token"])
+async def test_an_empty_key_is_refused(name: str) -> None:
+    """HTTP could not carry it."""
+    options: dict[str, str] = {name: ""}
+    with pytest.raises(ragcore.OptionsError, match=f"{name}: is empty"):
+        async with ragcore.completion(f"anthropic:{MODEL}", **options) as model:
             await model.complete("Who?")
 
 

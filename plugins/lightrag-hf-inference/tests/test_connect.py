@@ -105,10 +105,15 @@ async def test_embeddings_come_from_hugging_faces_own_servers() -> None:
 
 @pytest.mark.parametrize(
     ("options", "name"),
-    [({"base_url": "localhost:1"}, "base_url"), ({"token": f"{TOKEN}\n"}, "token")],
+    [
+        ({"base_url": f"me:{TOKEN}@localhost:1"}, "base_url"),
+        ({"base_url": f"http://me:{TOKEN}"}, "base_url"),
+        ({"base_url": f"http://me:{TOKEN}@localhost"}, "base_url"),
+        ({"token": f"{TOKEN}\n"}, "token"),
+    ],
 )
 async def test_a_bad_option_is_named_and_not_shown(options: dict[str, str], name: str) -> None:
-    """An address without a scheme; a line break that came with a token."""
+    """What is no address, or has a password; a line break that came with a token."""
     with pytest.raises(ragcore.OptionsError, match=name) as caught:
         async with ragcore.completion(f"hf-inference:{MODEL}", **options):
             pass

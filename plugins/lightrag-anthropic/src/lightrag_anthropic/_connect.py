@@ -63,6 +63,8 @@ def _credentials(connection: AnthropicOptions) -> tuple[Secret | None, Secret | 
     """Return a key or a token: of two that the environment has the key, as in the SDK."""
     key, token = connection.api_key, connection.auth_token
     for name, secret in (("api_key", key), ("auth_token", token)):
+        if secret is not None and not secret.get():
+            raise OptionsError(f"{name}: is empty @ anthropic.{name}")
         if secret is not None and not (secret.get().isascii() and secret.get().isprintable()):
             raise OptionsError(
                 f"{name}: has characters that no HTTP header can carry; was a line break "
@@ -76,15 +78,24 @@ def _base_url(connection: AnthropicOptions, *, has_secret: bool) -> str | None:
         # Without a key the SDK looks for a profile or a workload's identity on this machine;
         # these bring their own address.
         return BASE_URL if has_secret else None
-    if not connection.base_url.startswith(("http://", "https://")):
+    if not _is_address(connection.base_url):
         raise OptionsError(
-            f"base_url: {connection.base_url!r} does not begin with http:// or https:// "
-            "@ anthropic.base_url"
+            "base_url: is not http:// or https://, a host, and perhaps a port and a path; what "
+            "else lets in is given as api_key= or default_headers= @ anthropic.base_url"
         )
     if not has_secret:
         # What is found on this machine is meant for Anthropic, not for any address.
         raise _missing()
     return connection.base_url
+
+
+def _is_address(text: str) -> bool:
+    """Say whether it is one without a password, which would be in the log."""
+    try:
+        url = httpx2.URL(text)
+    except httpx2.InvalidURL:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host) and not url.userinfo
 
 
 def _missing() -> OptionsError:

@@ -231,10 +231,10 @@ async def _look_at(response: httpx2.Response) -> None:
 
 
 def _check(connection: HFInferenceOptions) -> None:
-    if connection.base_url is not None and not is_address(connection.base_url):
+    if connection.base_url is not None and not _is_open(connection.base_url):
         raise OptionsError(
-            f"base_url: {connection.base_url!r} does not begin with http:// or https:// "
-            "@ hf_inference.base_url"
+            "base_url: is not http:// or https://, a host, and perhaps a port and a path; who "
+            "asks is said by token= @ hf_inference.base_url"
         )
     token = connection.token.get() if connection.token else ""
     if not (token.isascii() and token.isprintable()):
@@ -242,6 +242,15 @@ def _check(connection: HFInferenceOptions) -> None:
             "token: has characters that no HTTP header can carry; was a line break copied with "
             "it? @ hf_inference.token"
         )
+
+
+def _is_open(text: str) -> bool:
+    """Say whether it is an address without a password, which would be in errors and the log."""
+    try:
+        url = httpx2.URL(text)
+    except httpx2.InvalidURL:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host) and not url.userinfo
 
 
 def _of_this_machine() -> Secret | None:
