@@ -7,6 +7,7 @@ Those of ``every_option`` are under ``from __future__ import annotations``.
 import argparse
 import copy
 import dataclasses
+import pickle
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -85,6 +86,32 @@ def test_it_is_a_dataclass_still() -> None:
     assert dataclasses.asdict(options)["temperature"] == 0.5
     assert dataclasses.replace(options, temperature=0.7).temperature == 0.7
     assert copy.deepcopy(options).asdict() == options.asdict()
+
+
+def test_what_is_named_as_a_key_is_a_secret() -> None:
+    """The class has no other way to say so; tokens that are counted or set are none."""
+
+    @dataclass
+    class PirateOptions(BindingOptions):
+        _binding_name: ClassVar[str] = "pirate"
+
+        api_key: str = None  # type: ignore[assignment]  # as LightRAG writes it
+        admin_password: str = "canary"
+        max_tokens: int = 5
+        eos_token: str = "</s>"
+        host: str = "http://localhost"
+
+    options = PirateOptions(api_key="canary")
+
+    assert [one.name for one in PirateOptions.fields() if one.secret] == [
+        "api_key",
+        "admin_password",
+    ]
+    assert options.asdict() == {"api_key": "canary"}
+    assert "canary" not in f"{options!r}{PirateOptions.generate_dot_env_sample()}"
+    assert "canary" not in f"{PirateOptions.json_schema()}"
+    with pytest.raises(TypeError, match="pickled"):
+        pickle.dumps(options)
 
 
 def test_it_is_strict() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ def adopted(cls: type) -> Iterator[None]:
     # What begins with an underscore is no option, whether or not it is marked as a ClassVar.
     cls.__annotations__ = {n: kind for n, kind in annotations.items() if not n.startswith("_")}
     for name, (_, value) in found.items():
-        setattr(cls, name, _declared(value))
+        setattr(cls, name, _declared(value, secret=_names_a_key(name)))
     yield
     cls.__annotations__ = annotations
     for name, (_, value) in found.items():
@@ -90,13 +91,25 @@ def _is_class_variable(kind: Any) -> bool:
     return kind is ClassVar or typing.get_origin(kind) is ClassVar
 
 
-def _declared(value: Any) -> Any:
+# Such a class has no other way to say so. Tokens of a vocabulary, and their numbers, are none.
+_KEY = re.compile(
+    r"(.*_)?(api_?key|(secret|access|private)_key|password|secret"
+    r"|(auth|access|bearer|session|refresh|api|ad)_token)|token",
+    re.IGNORECASE,
+)
+
+
+def _names_a_key(name: str) -> bool:
+    return _KEY.fullmatch(name) is not None
+
+
+def _declared(value: Any, *, secret: bool) -> Any:
     match value:
         case dataclasses.Field(default_factory=made, repr=shown) if made is not dataclasses.MISSING:
-            return documented(attrs.Factory(made), made(), shown=shown)
+            return documented(attrs.Factory(made), made(), shown=shown, secret=secret)
         case dataclasses.Field(default=dataclasses.MISSING, repr=shown):
-            return documented(attrs.NOTHING, None, shown=shown)
+            return documented(attrs.NOTHING, None, shown=shown, secret=secret)
         case dataclasses.Field(default=default, repr=shown):
-            return documented(default, default, shown=shown)
+            return documented(default, default, shown=shown, secret=secret)
         case _:
-            return documented(value, None if value is attrs.NOTHING else value)
+            return documented(value, None if value is attrs.NOTHING else value, secret=secret)

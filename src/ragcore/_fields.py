@@ -92,10 +92,16 @@ def option(
     )
 
 
-def documented(default: Any, provider_default: Any, *, shown: bool = True) -> Any:
+def documented(
+    default: Any, provider_default: Any, *, shown: bool = True, secret: bool = False
+) -> Any:
     """Declare an option as LightRAG's classes do: for any call, with a default that is not sent."""
-    declared = _Declaration(scope="call", provider_default=provider_default)
-    return attrs.field(default=default, metadata={_METADATA: declared}, repr=shown)
+    declared = _Declaration(scope="call", provider_default=provider_default, secret=secret)
+    return attrs.field(
+        default=default,
+        metadata={_METADATA: declared},
+        repr=_shown if secret and shown else shown,
+    )
 
 
 def _shown(value: object) -> str:
