@@ -670,6 +670,14 @@ async def test_dimensions_of_a_model_that_can_not() -> None:
         assert embedding_func("silent:any", dimensions=5).embedding_dim == 5
 
 
+@pytest.mark.parametrize("name", ["dimensions", "max_tokens"])
+@pytest.mark.parametrize("value", ["8", 0, -8, True, 8.0])
+def test_what_is_no_length_is_told(name: str, value: Any) -> None:
+    """Before LightRAG makes an index of it."""
+    with pytest.raises(OptionsError, match=f"^{name}: {value!r} is not a whole number, 1 or more"):
+        embedding_func("scripted:any", **{name: value})
+
+
 async def test_a_tracker_counts_embeddings() -> None:
     """As LightRAG's own functions do."""
     tracker = TokenTracker()

@@ -15,8 +15,9 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -95,6 +96,16 @@ class LocalOptions(BindingOptions, binding="local"):
 
     secret_id: Secret | None = option("One half.", default=None, secret=True)
     secret_key: Secret | None = option("The other half.", default=None, secret=True)
+
+
+@dataclass
+class OldOptions(BindingOptions):
+    """As LightRAG writes them."""
+
+    _binding_name: ClassVar[str] = "old"
+    _help: ClassVar[dict[str, str]] = {"api_key": "Who."}
+
+    api_key: str = ""
 
 
 class PlainEmbeddingOptions(BindingOptions, binding="plain_embedding"):
@@ -309,6 +320,14 @@ def test_a_password_in_an_address_is_not_told() -> None:
     assert opened(made["llm_model_func"]).connection.base_url == f"http://me:{KEY}@llm/v1"
 
 
+@pytest.mark.parametrize("address", [f"me:{KEY}@llm:1", f"me:half@{KEY}@llm:1", f"{KEY}@llm:1"])
+def test_an_address_without_a_scheme_tells_no_password_either(address: str) -> None:
+    """Ollama's may be written so."""
+    made = from_env({**BASE, "LLM_BINDING": "zenith", "LLM_BINDING_HOST": address})
+
+    assert made["role_llm_configs"]["query"].metadata["host"] == "llm:1"
+
+
 async def test_ollama_is_what_nobody_has_to_name() -> None:
     """LightRAG's defaults, whose names stay out of the names of collections."""
     made = from_env({})
@@ -394,6 +413,15 @@ def test_an_address_that_a_provider_has_no_use_for_is_an_error() -> None:
     assert problems(environ) == [
         "LLM_BINDING_HOST: local has no address that could be set; unset it"
     ]
+
+
+async def test_a_key_goes_to_a_class_in_lightrags_style(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, it is a text."""
+    monkeypatch.setitem(CONNECTIONS, "local", OldOptions)
+    with ragcore.testing.plugin(Plugin(), distribution="acme"):
+        made = from_env({**BASE, "LLM_BINDING": "local", "LLM_BINDING_API_KEY": KEY})
+
+        assert (await asked(made["llm_model_func"])).connection.api_key == KEY
 
 
 def test_a_key_that_a_provider_has_no_use_for_is_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -1361,6 +1389,15 @@ def test_all_problems_of_all_roles_come_at_once() -> None:
         "extract: temperature",
         "vlm: x: unknown opti",
     ]
+
+
+@pytest.mark.parametrize("model", [5, ("acme:a", KEY), ("acme:a", {}, KEY)])
+def test_what_is_no_model_is_told(model: Any) -> None:
+    """With the role, and without what it holds, which may be a key."""
+    with pytest.raises(OptionsError, match=r"^extract: neither a reference, .* nor a tuple") as told:
+        role_llm_configs(extract=model)
+
+    assert KEY not in str(told.value)
 
 
 def test_lightrag_may_copy_what_it_is_handed() -> None:

@@ -35,8 +35,8 @@ def address_field(connection: type[BindingOptions]) -> OptionField | None:
 
 def key_field(connection: type[BindingOptions]) -> OptionField | None:
     """Return the option that says who asks; None if there is not one, but several."""
-    secrets = [field for field in connection.fields() if _is_secret(field)]
-    keys = [field for field in secrets if field.name == "api_key"] or secrets
+    fields = connection.fields()
+    keys = [f for f in fields if f.name == "api_key"] or [f for f in fields if _is_secret(f)]
     return keys[0] if len(keys) == 1 else None
 
 
@@ -97,7 +97,8 @@ class Account:
         if self.key is None:
             return {}
         if field := key_field(provider.connection):
-            return {field.name: self.key.value}
+            # A class in LightRAG's style has a str.
+            return {field.name: self.key.value if _is_secret(field) else self.key.value.get()}
         problems.warn(
             f"{self.key.variable} is not used: {provider.name} has no single key; "
             "its own variables say who asks"

@@ -10,6 +10,7 @@ import attrs
 
 from ragcore._connect import Opening, embedding_model, resolve_embedding
 from ragcore._embedding import EmbeddingModel
+from ragcore._reading import raise_all
 from ragcore._records import Embeddings
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import EmbeddingProvider
@@ -63,10 +64,21 @@ def embedding_func(
         OptionsError: Options are missing, unknown or invalid, or *dimensions* is needed.
         ProviderError: The files of a local model are out of reach, or are not those of a model.
     """
+    _refuse_no_counts(dimensions=dimensions, max_tokens=max_tokens)
     opening = within(resolve_embedding(reference, options), EMBEDDING)
     return embedder(
         opening,
         Asked(dimensions, send_dimensions, max_tokens, model_name or opening.model_name),
+    )
+
+
+def _refuse_no_counts(**counts: object) -> None:
+    raise_all(
+        [
+            f"{name}: {count!r} is not a whole number, 1 or more"
+            for name, count in counts.items()
+            if count is not None and (type(count) is not int or count < 1)
+        ]
     )
 
 

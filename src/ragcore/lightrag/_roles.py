@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ragcore._connect import Opening
+from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
 from ragcore.lightrag._account import address_field, model_of
 from ragcore.lightrag._completion import CompletionFunction, completing, resolved
@@ -61,7 +62,7 @@ class Completer:
         field = address_field(self.opening.provider.connection)
         host = getattr(self.opening.connection, field.name) if field else None
         # LightRAG logs it, and keeps it: without the name and password that an address may have.
-        return None if host is None else re.sub("//[^/@]*@", "//", str(host))
+        return None if host is None else re.sub(r"^([\w+.-]+://)?[^/]*@", r"\1", str(host))
 
 
 def role_llm_configs(
@@ -116,6 +117,15 @@ def role_llm_configs(
 
 
 def _completer(role: str, model: Model) -> Completer:
-    reference, options = (model, {}) if isinstance(model, str) else model
+    match model:
+        case str(reference):
+            options: Mapping[str, Any] = {}
+        case (str(reference), Mapping() as options):
+            pass
+        case _:
+            raise OptionsError(
+                'neither a reference, such as "openai:gpt-4o-mini", nor a tuple of one and its '
+                'options, such as ("ollama:qwen3", {"num_ctx": 32768})'
+            )
     opening = resolved(reference, options, Sources(role=role))
     return Completer(reference.partition(":")[0], model_of(opening), opening)
