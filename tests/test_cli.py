@@ -301,6 +301,16 @@ def test_a_name_is_a_provider_an_alias_or_a_binding(name: str, bindings: list[st
     assert [group["binding"] for group in data["groups"]] == bindings
 
 
+def test_a_keyword_is_said_to_take_what_it_takes() -> None:
+    """It is no JSON."""
+    group, *_ = json.loads(run("options", "acme", "--json").stdout)["groups"]
+    (client,) = [one for one in group["options"] if one["name"] == "client"]
+    (row,) = [line for line in run("options", "acme").stdout.splitlines() if "acme.client" in line]
+
+    assert client["type"] == "anything"
+    assert row.split()[1] == "anything"
+
+
 def test_options_as_data_has_everything() -> None:
     """Under keys that stay."""
     (group,) = json.loads(run("options", "acme_llm", "--json").stdout)["groups"]

@@ -166,8 +166,12 @@ class OptionField:
     @property
     def wanted(self) -> str:
         """What one writes for a value, in words: ``number, 0 to 2``."""
-        kind = describe_text(self.type)
-        return f"{kind}, {self._range}" if self._range else kind
+        return f"{self.kind}, {self._range}" if self._range else self.kind
+
+    @property
+    def kind(self) -> str:
+        """The type in words: as one writes it, or as a keyword takes it if nothing else does."""
+        return describe_text(self.type) if self.variables else describe(self.type)
 
     @property
     def unset(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from ragcore import _flags
-from ragcore._conversion import describe_text, to_json
+from ragcore._conversion import to_json
 from ragcore._fields import OptionField, summary_of
 from ragcore.cli._environment import env_file_options, environment, is_confidential
 from ragcore.cli._explanation import Explained, explain
@@ -157,7 +157,7 @@ def _as_data(field: OptionField) -> dict[str, Any]:
     has_default = not (field.required or field.default is None or is_confidential(field))
     return {
         "name": field.name,
-        "type": describe_text(field.type),
+        "type": field.kind,
         "minimum": field.minimum,
         "maximum": field.maximum,
         "required": field.required,
