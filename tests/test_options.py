@@ -344,6 +344,22 @@ def test_the_classes_own_checks_are_options_errors() -> None:
             make()
 
 
+def test_a_validator_of_attrs_is_an_options_error() -> None:
+    """Which raises a TypeError, with the attribute and the value behind its message."""
+
+    class Validated(BindingOptions, binding="validated"):
+        low: Any = option("Low.", default=None)
+
+        @low.validator  # type: ignore[untyped-decorator]  # to type checkers it is its value
+        def _is_small(self, attribute: Any, value: object) -> None:
+            raise TypeError("low is no size", attribute, value)
+
+    with pytest.raises(OptionsError) as caught:
+        Validated(low="canary")
+
+    assert caught.value.problems == ("low is no size @ validated",)
+
+
 # --- classes -------------------------------------------------------------------------------
 
 

@@ -336,9 +336,10 @@ def _objections(instance: BindingOptions, values: Mapping[str, Any]) -> list[str
             check()
     except OptionsError as exc:
         return list(exc.problems)
-    except ValueError as exc:
-        # Told without it as the cause: it may quote what it got.
-        return [f"{exc} @ {instance.binding()}"]
+    except (TypeError, ValueError) as exc:
+        # Told without it as the cause, and without what else attrs's hold: it quotes what it got.
+        said = exc.args[0] if exc.args else type(exc).__name__
+        return [f"{said} @ {instance.binding()}"]
     return []
 
 
