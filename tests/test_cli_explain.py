@@ -132,7 +132,7 @@ def test_all_that_is_invalid_is_told_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """By variable or flag; the rest is shown, and the status is 1."""
-    monkeypatch.setenv("ACME_LLM_TOP_K", "many")
+    (tmp_path / ".env").write_text("ACME_BASE_URL=http://elsewhere\n")
     (tmp_path / ".env").write_text("ACME_EMBEDDING_SIZE=big\nACME_LLM_MODE=fast\n")
     done = run("options", "acme", "--explain", "--acme-llm-temperature", "3")
     data = json.loads(
@@ -168,6 +168,17 @@ def test_a_password_in_an_address_is_not_shown(monkeypatch: pytest.MonkeyPatch) 
 
     assert "http://…@acme.example/v1" in done.stdout
     assert "canary" not in done.output
+
+
+def test_a_short_key_leaves_messages_readable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A local server's key may be any."""
+    monkeypatch.setenv("ACME_API_KEY", "a")
+    (tmp_path / ".env").write_text("ACME_BASE_URL=http://elsewhere\n")
+    done = run("options", "acme", "--explain")
+
+    assert "stands in .env, but ACME_API_KEY comes from the environment" in done.output
 
 
 def test_a_password_with_an_at_sign_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

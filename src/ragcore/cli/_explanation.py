@@ -17,6 +17,8 @@ from ragcore.options import BindingOptions
 
 # Up to the last @ before the path: a password may hold one.
 _PASSWORD = re.compile(r"""(?<=://)[^/?#\s"']+(?=@)""")
+# What is shorter may stand in a message by chance.
+_SHORTEST = 4
 
 
 @attrs.frozen
@@ -148,6 +150,6 @@ def _without_keys(problem: str, offers: dict[str, Found]) -> str:
     # Checks of a class are its author's code.
     for offer in offers.values():
         raw = offer.raw.get() if isinstance(offer.raw, Secret) else offer.raw
-        if is_confidential(offer.field) and isinstance(raw, str) and raw:
+        if is_confidential(offer.field) and isinstance(raw, str) and len(raw) >= _SHORTEST:
             problem = problem.replace(raw, "…")
     return _PASSWORD.sub("…", problem)
