@@ -132,7 +132,7 @@ def test_all_that_is_invalid_is_told_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """By variable or flag; the rest is shown, and the status is 1."""
-    (tmp_path / ".env").write_text("ACME_BASE_URL=http://elsewhere\n")
+    monkeypatch.setenv("ACME_LLM_TOP_K", "many")
     (tmp_path / ".env").write_text("ACME_EMBEDDING_SIZE=big\nACME_LLM_MODE=fast\n")
     done = run("options", "acme", "--explain", "--acme-llm-temperature", "3")
     data = json.loads(
