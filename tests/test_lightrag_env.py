@@ -876,6 +876,17 @@ async def test_zero_is_no_timeout() -> None:
     assert (configs["query"].timeout > 10 * years, configs["vlm"].timeout) == (True, 3)
 
 
+async def test_a_timeout_that_is_never_reached_is_any_number() -> None:
+    """One that no clock can hold, too."""
+    made = from_env({**BASE, "LLM_TIMEOUT": "9" * 400, "EMBEDDING_TIMEOUT": "9" * 400})
+
+    await asked(made["llm_model_func"])
+    await embedded(made)
+    assert (
+        made["default_llm_timeout"] == from_env({**BASE, "LLM_TIMEOUT": "0"})["default_llm_timeout"]
+    )
+
+
 def test_without_a_timeout_nothing_ends_a_call() -> None:
     """Half a year, and still waiting."""
     func = from_env({**BASE, "LLM_TIMEOUT": "0"})["llm_model_func"]

@@ -48,6 +48,7 @@ def within(
     if attempt is None:
         timeout = patience.deadline if own is None else own
         return _with_host(opening, timeout=timeout)
+    attempt = min(attempt, _FOR_EVER)
     limits = [limit for limit in (own, patience.deadline_for(attempt)) if limit]
     retry = opening.host.retry or opening.provider.retry
     return _with_host(
@@ -63,4 +64,4 @@ def _with_host(opening: Opening[ProviderT], **values: object) -> Opening[Provide
 
 def engines_limit(attempt: int | None) -> int | None:
     """Return what LightRAG is told for *attempt* seconds: it would take 0 for no time at all."""
-    return _FOR_EVER if attempt == 0 else attempt
+    return None if attempt is None else min(attempt or _FOR_EVER, _FOR_EVER)
