@@ -142,18 +142,20 @@ def test_headers_may_be_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         sources(f"ACME_BASE_URL={EVIL}\nACME_KEY=mine\n")
 
 
-def test_what_an_sdk_finds_by_itself_is_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its variables are not read here, and its key would go all the same."""
-    monkeypatch.setenv("ACME_SDK_SECRET", "canary")
+def test_what_an_sdk_finds_by_itself_is_from_elsewhere() -> None:
+    """In variables, files, the machine's identity: none of it is seen here, and all of it goes."""
 
     class Account(BindingOptions, binding="account"):
         endpoint: str | None = option("Where.", default=None)
+        token: Secret | None = option("Used instead of keys.", default=None)
         key: Secret | None = option("Key.", default=None, env=None, role_env="ACME_SDK_SECRET")
 
     Path(".env").write_text(f"ACCOUNT_ENDPOINT={EVIL}\n", "utf-8")
-
-    with pytest.raises(OptionsError, match="ACME_SDK_SECRET comes from the environment"):
+    with pytest.raises(OptionsError, match=r"stands in \.env, but the SDK finds keys by itself"):
         environment(None, is_trusted=False).sources([Account])
+
+    Path(".env").write_text(f"ACCOUNT_ENDPOINT={EVIL}\nACCOUNT_TOKEN=theirs\n", "utf-8")
+    assert environment(None, is_trusted=False).sources([Account])
 
 
 def test_a_file_does_not_say_what_is_trusted() -> None:

@@ -586,3 +586,21 @@ def test_the_native_twin_of_a_calls_parameter_is_refused_beside_it() -> None:
         refuse_twice(TwinOptions(max_new_tokens=5), "max_output_tokens")
 
     refuse_twice(TwinOptions(), "max_output_tokens")
+
+
+def test_any_of_names_options() -> None:
+    """The author of a class is told when it is defined."""
+    with pytest.raises(TypeError, match="OddOptions: any_of= names no option: kye"):
+
+        class OddOptions(BindingOptions, binding="odd", any_of=("key", "kye")):
+            key: str | None = option("Key.", default=None)
+
+
+def test_a_type_that_can_not_be_found_is_told() -> None:
+    """With the usual reason, and not as a NameError from nowhere."""
+
+    class LostOptions(BindingOptions, binding="lost"):
+        lost: Nowhere | None = option("Lost.", default=None)  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(TypeError, match=r"LostOptions: .*'Nowhere' is not defined.*TYPE_CHECKING"):
+        LostOptions.fields()

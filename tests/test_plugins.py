@@ -232,7 +232,7 @@ UNWELL = {
         def ragcore_options():
             return [O]
         """,
-        "options O: NameError",
+        "options O: TypeError",
     ),
     "has-bad-capabilities": (
         good("odd").replace("name=", "capabilities=lambda name: None, name="),
@@ -545,6 +545,7 @@ def test_both_tasks_of_a_provider_are_one_entry() -> None:
     ("typed", "told"),
     [
         ("amce", "installed: acme). Did you mean 'acme'?"),
+        ("ACME", "Did you mean 'acme'?"),
         ("bedrock", "Install it: pip install lightrag-bedrock"),
         ("azur", "Did you mean 'azure'? Install it: pip install lightrag-openai"),
     ],

@@ -226,12 +226,22 @@ class OptionField:
 @functools.cache
 def fields_of(cls: Hashable) -> tuple[OptionField, ...]:
     """Return the options of an option class, inherited ones first."""
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     return tuple(
         _field(cls, attribute, hints[attribute.name])
         for attribute in attrs.fields(cast("Any", cls))
         if attribute.init
     )
+
+
+def _hints(cls: Any) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls)
+    except NameError as exc:
+        raise TypeError(
+            f"{cls.__name__}: the type of an option can't be found: {exc}. Import it where the "
+            "module runs, not under TYPE_CHECKING alone."
+        ) from exc
 
 
 def _field(cls: Any, attribute: attrs.Attribute[Any], annotation: Any) -> OptionField:

@@ -118,7 +118,7 @@ class Registry:
             message += f" Switched off by {ALLOW} or {DENY}: {', '.join(self.switched_off)}."
         if name in SHIPPED:
             return message
-        if close := difflib.get_close_matches(name, {*names, *SHIPPED}, n=1):
+        if close := difflib.get_close_matches(name.lower(), {*names, *SHIPPED}, n=1):
             message += f" Did you mean {close[0]!r}?"
             if close[0] not in names and close[0] in SHIPPED:
                 message += f" Install it: pip install {SHIPPED[close[0]]}"

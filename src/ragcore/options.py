@@ -86,6 +86,9 @@ class BindingOptions:
             delattr(cls, name)
         cls._binding_name = binding or vars(cls).get("_binding_name", "")
         cls._any_of = tuple(any_of) or cls._any_of
+        known = {one.name for one in attrs.fields(cast("Any", cls))}
+        if strange := [name for name in cls._any_of if name not in known]:
+            raise TypeError(f"{cls.__name__}: any_of= names no option: {', '.join(strange)}.")
         if "__init__" not in vars(cls):
             # Its own, so that neither @dataclass nor a dataclass that is mixed in has another.
             setattr(cls, "__init__", BindingOptions.__init__)  # noqa: B010  # mypy has no other way

@@ -107,9 +107,8 @@ class Environment:
         from_file = [offer for offer in offers if is_from_file(offer, sources)]
         keys = [o for o in offers if is_confidential(o.field) and o not in from_file]
         elsewhere = [_said(key) for key in keys]
-        elsewhere += [
-            f"{name} comes from the environment" for name in _found_by_sdks(groups, sources)
-        ]
+        if _sdk_finds_keys(groups) and not any(is_confidential(o.field) for o in from_file):
+            elsewhere.append("the SDK finds keys by itself")
         return [
             *(self._borrows(o) for o in from_file if o.name in self.file.borrowing),
             *(self._trusts(o) for o in from_file if _is_trust(o)),
@@ -165,10 +164,9 @@ def _said(key: Found) -> str:
     return f"{key.name} comes from the {'environment' if key.is_text else 'command line'}"
 
 
-def _found_by_sdks(groups: Iterable[type[BindingOptions]], sources: Sources) -> list[str]:
-    """Return the variables with keys that an SDK reads by itself."""
-    names = [f.role_variable for group in groups for f in group.fields() if is_confidential(f)]
-    return [name for name in names if name and sources.environ.get(name)]
+def _sdk_finds_keys(groups: Iterable[type[BindingOptions]]) -> bool:
+    """Say whether an SDK reads variables, files and the machine's identity by itself."""
+    return any(field.role_variable for group in groups for field in group.fields())
 
 
 def _is_trust(offer: Found) -> bool:
