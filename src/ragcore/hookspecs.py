@@ -15,7 +15,9 @@ module. The module implements any of the three hooks below. A complete one::
         api_key: Secret = option("Key of your Acme account.", secret=True)
 
     class AcmeLLMOptions(BindingOptions, binding="acme_llm"):
-        temperature: float | None = option("Randomness, 0 to 2.", default=None, scope="call")
+        temperature: float | None = option(
+            "Randomness.", default=None, scope="call", minimum=0, maximum=2, provider_default=1
+        )
 
     @hookimpl
     def ragcore_completion_providers():
@@ -53,6 +55,12 @@ The plugin makes **one attempt** and translates its SDK's exceptions into those 
 :mod:`ragcore.errors`; the class it picks says whether another attempt may help, and
 :func:`ragcore.retry_after` reads from a response's headers when. Options, retries,
 deadlines, batching, order, checks, timings and the way into LightRAG are the host's.
+
+Each option is declared once, and is a keyword, a variable (``ACME_LLM_TEMPERATURE``, and for one of
+LightRAG's roles ``EXTRACT_ACME_LLM_TEMPERATURE``), a flag, a line of the ``.env`` sample and a
+property of a JSON Schema: see :mod:`ragcore.options`. LightRAG's ``LLM_BINDING_HOST`` and
+``LLM_BINDING_API_KEY`` go to the connection's ``base_url`` (or ``endpoint_url``, ``endpoint``,
+``host``, ``url``) and to its ``api_key``, or else its only secret.
 
 What services have in common is here, for plugins to call: :func:`ragcore.translating` (an SDK's
 exceptions to errors, by a table), :func:`ragcore.http_error` (a status to an error),
