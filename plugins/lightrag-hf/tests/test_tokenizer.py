@@ -64,7 +64,7 @@ TOKENIZERS = {
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @given(text=TEXTS, begin=st.integers(-70, 70), end=st.integers(-70, 70))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_a_slice_decodes_to_a_piece_of_the_text(kind: str, text: str, begin: int, end: int) -> None:
     """Whatever the text and the slice, nothing is changed, lost in between or made up."""
     tokenizer = TOKENIZERS[kind]
@@ -76,7 +76,6 @@ def test_a_slice_decodes_to_a_piece_of_the_text(kind: str, text: str, begin: int
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @given(text=TEXTS, at=st.integers(0, 70))
-@settings(deadline=None)
 def test_neighbouring_slices_join_to_the_text(kind: str, text: str, at: int) -> None:
     """Chunks that follow each other leave nothing out."""
     tokenizer = TOKENIZERS[kind]
