@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ragcore import ThinkingSplitter, split_thinking
@@ -32,6 +32,7 @@ def test_reasoning_is_parted_from_the_text(answer: str, text: str, reasoning: st
     assert split_thinking(answer) == (text, reasoning)
 
 
+@example(answer="<think> <think>", cuts=[7])
 @given(
     answer=st.lists(st.sampled_from(PIECES)).map("".join),
     cuts=st.lists(st.integers(0, 60)),

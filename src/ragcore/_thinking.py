@@ -25,6 +25,9 @@ class ThinkingSplitter:
         reasoning = ""
         if self._where == "before":
             self._look_for_beginning()
+        if self._where == "opened":
+            self._held = self._held.lstrip()
+            self._where = "thinking" if self._held else "opened"
         if self._where == "thinking":
             reasoning = self._look_for_end()
         if self._where == "after" and self._held:
@@ -43,8 +46,8 @@ class ThinkingSplitter:
     def _look_for_beginning(self) -> None:
         begun = self._held.lstrip()
         if begun.startswith(_OPEN):
-            self._held = begun.removeprefix(_OPEN).lstrip()
-            self._where = "thinking"
+            self._held = begun.removeprefix(_OPEN)
+            self._where = "opened"
         elif not _OPEN.startswith(begun):
             self._where = "text"
 
