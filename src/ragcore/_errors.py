@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from ragcore._retry import Attempts
-from ragcore._secrets import Secret
+from ragcore._secrets import Secret, without
 from ragcore.errors import ProviderError, RequestTimeoutError
 
 
@@ -70,9 +70,8 @@ def _is_secret(value: str) -> bool:
 
 def _without(argument: object, values: list[str]) -> object:
     text = str(argument)
-    for value in values:
-        text = text.replace(value, "…")
-    return argument if text == str(argument) else text
+    shown = without(text, values)
+    return argument if shown == text else shown
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:

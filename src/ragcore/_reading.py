@@ -15,7 +15,7 @@ import attrs
 
 from ragcore._conversion import Unconvertible, from_text, from_value, says_nothing
 from ragcore._fields import OptionField
-from ragcore._secrets import secrets_in
+from ragcore._secrets import SHORTEST, secrets_in, without
 from ragcore.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -322,9 +322,9 @@ def _made(group: type[BindingOptions], values: Mapping[str, Any]) -> BindingOpti
 def _set(instance: BindingOptions, values: Mapping[str, Any]) -> None:
     # An attribute would be an option; and which were given makes no two instances differ.
     object.__setattr__(instance, _GIVEN, frozenset(values))
-    problems = _objections(instance, values)
-    shown = [_without_secrets(problem, instance.fields(), values) for problem in problems]
-    raise_all(shown)
+    if problems := _objections(instance, values):
+        hidden = _told_nowhere(instance.fields(), values)
+        raise_all([without(problem, hidden) for problem in problems])
 
 
 def _objections(instance: BindingOptions, values: Mapping[str, Any]) -> list[str]:
@@ -343,12 +343,7 @@ def _objections(instance: BindingOptions, values: Mapping[str, Any]) -> list[str
     return []
 
 
-def _without_secrets(text: str, fields: Iterable[OptionField], values: Mapping[str, Any]) -> str:
-    for value in (values.get(field.name) for field in fields if field.secret):
-        for secret in secrets_in(value):
-            text = text.replace(secret.get(), "…") if len(secret.get()) >= _SHORTEST else text
-    return text
-
-
-# What is shorter may stand in a message by chance.
-_SHORTEST = 4
+def _told_nowhere(fields: Iterable[OptionField], values: Mapping[str, Any]) -> list[str]:
+    given = (values.get(field.name) for field in fields if field.secret)
+    secrets = (secret.get() for value in given for secret in secrets_in(value))
+    return [secret for secret in secrets if len(secret) >= SHORTEST]

@@ -6,9 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from ragcore._secrets import Secret, secrets_in
-
-_SHOWN = "…"
+from ragcore._secrets import Secret, secrets_in, without
 
 
 class _Redacting(logging.Filter):
@@ -20,19 +18,14 @@ class _Redacting(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        redacted = self._redacted(message)
+        redacted = without(message, self._values)
         if redacted != message:
             record.msg, record.args = redacted, ()
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
-            record.exc_text = self._redacted(record.exc_text)
+            record.exc_text = without(record.exc_text, self._values)
         return True
-
-    def _redacted(self, text: str) -> str:
-        for value in self._values:
-            text = text.replace(value, _SHOWN)
-        return text
 
 
 @contextmanager

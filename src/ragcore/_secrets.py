@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
+
+# What is shorter may stand in a message by chance.
+SHORTEST = 4
 
 
 class Secret:
@@ -85,6 +88,13 @@ def secrets_in(value: Any) -> Iterator[Secret]:
 def _other_spellings(text: str) -> set[str]:
     """Return how messages have *text*: without the line break that was copied with it, quoted."""
     return {text.strip(), repr(text)[1:-1]} - {text}
+
+
+def without(text: str, values: Iterable[str]) -> str:
+    """Return *text* with an ellipsis for each of *values*; none of them is empty."""
+    for value in values:
+        text = text.replace(value, "…")
+    return text
 
 
 def refuse_to_travel() -> NoReturn:

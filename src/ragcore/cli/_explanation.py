@@ -10,15 +10,13 @@ import attrs
 from ragcore._conversion import to_json, to_text
 from ragcore._fields import OptionField
 from ragcore._reading import Found, Origin, Sources, found, read
-from ragcore._secrets import Secret
+from ragcore._secrets import SHORTEST, Secret, without
 from ragcore.cli._environment import Environment, is_confidential, is_from_file
 from ragcore.errors import OptionsError
 from ragcore.options import BindingOptions
 
 # Up to the last @ before the path: a password may hold one.
 _PASSWORD = re.compile(r"""(?<=://)[^/?#\s"']+(?=@)""")
-# What is shorter may stand in a message by chance.
-_SHORTEST = 4
 
 
 @attrs.frozen
@@ -148,8 +146,7 @@ def _is_complete(group: type[BindingOptions], offers: dict[str, Found]) -> bool:
 
 def _without_keys(problem: str, offers: dict[str, Found]) -> str:
     # Checks of a class are its author's code.
-    for offer in offers.values():
-        raw = offer.raw.get() if isinstance(offer.raw, Secret) else offer.raw
-        if is_confidential(offer.field) and isinstance(raw, str) and len(raw) >= _SHORTEST:
-            problem = problem.replace(raw, "…")
-    return _PASSWORD.sub("…", problem)
+    confidential = (offer.raw for offer in offers.values() if is_confidential(offer.field))
+    raw = (one.get() if isinstance(one, Secret) else one for one in confidential)
+    keys = [one for one in raw if isinstance(one, str) and len(one) >= SHORTEST]
+    return _PASSWORD.sub("…", without(problem, keys))

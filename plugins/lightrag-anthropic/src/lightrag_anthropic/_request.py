@@ -12,8 +12,6 @@ import anthropic
 from lightrag_anthropic.options import MAX_TOKENS, AnthropicLLMOptions
 from ragcore import CompletionRequest, Image, InvalidRequestError, JSONSchema, Message
 
-# The API has no default. Every model that is not retired may say this much.
-
 _ELSEWHERE = ("effort", "extra_body", "max_tokens")
 
 

@@ -8,6 +8,7 @@ from ragcore import BindingOptions, Secret, option
 
 BASE_URL = "https://api.anthropic.com"
 MAX_CONNECTIONS = 1000
+# The API has no default. Every model that is not retired may say this much.
 MAX_TOKENS = 8192
 
 
