@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 import ragcore
-from ragcore import BindingOptions, _clients, option
-from ragcore._clients import shared_client
+from ragcore import BindingOptions, option
+from ragcore._calls import held as table
+from ragcore._calls.held import shared_client
 from ragcore.testing import Script, scripted
 
 
@@ -61,7 +62,7 @@ async def test_users_share_a_client() -> None:
     clients = await asyncio.gather(*(held(account, seconds=n / 1000) for n in range(10)))
 
     assert len(set(clients)) == len(account.opened) == len(account.closed) == 1
-    assert _clients._open == {}
+    assert table._open == {}
 
 
 async def test_after_the_last_comes_a_first() -> None:
@@ -138,7 +139,7 @@ def test_each_event_loop_has_its_own() -> None:
         thread.join()
 
     assert len(set(clients)) == len(account.closed) == 2
-    assert _clients._open == {}
+    assert table._open == {}
 
 
 def test_loops_come_and_go_in_many_threads() -> None:
@@ -158,7 +159,7 @@ def test_loops_come_and_go_in_many_threads() -> None:
 
     assert len(account.opened) == len(account.closed) == 8 * 15
     assert all(counts)
-    assert _clients._open == {}
+    assert table._open == {}
 
 
 async def test_all_who_wait_learn_that_opening_failed() -> None:
@@ -197,7 +198,7 @@ async def test_a_cancelled_only_user_ends_the_opening() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert _clients._open == {}
+    assert table._open == {}
     assert await held(account) is account.opened[-1]
 
 
@@ -207,7 +208,7 @@ async def test_an_error_of_closing_comes_out_of_the_last_block() -> None:
 
     with pytest.raises(ConnectionError, match="can't close"):
         await held(account)
-    assert _clients._open == {}
+    assert table._open == {}
 
 
 async def test_a_provider_error_of_connecting_says_who_it_was() -> None:
@@ -272,7 +273,7 @@ def test_a_loop_that_ends_closes_its_clients() -> None:
     asyncio.run(held(account))
 
     assert len(account.opened) == 2
-    assert _clients._open == {}
+    assert table._open == {}
 
 
 def test_when_a_loop_ends_users_leave_before_the_client() -> None:

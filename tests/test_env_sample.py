@@ -32,9 +32,9 @@ from hypothesis import strategies as st
 
 import ragcore
 from ragcore import BindingOptions, Secret, option
-from ragcore._env_sample import line
-from ragcore._host_options import HOST_OPTIONS
+from ragcore._discovery.host_options import HOST_OPTIONS
 from ragcore.options import Sources, read
+from ragcore.options._sample import line
 
 every_group = pytest.mark.parametrize("group", BOTH)
 

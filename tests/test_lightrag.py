@@ -54,7 +54,7 @@ from ragcore import (
     errors,
     hookimpl,
 )
-from ragcore._clients import _open as open_clients
+from ragcore._calls.held import _open as open_clients
 from ragcore.lightrag import _keeper, aclose, embedding_func, llm_model_func, tokenizer
 from ragcore.testing import DIMENSIONS, Delay, FakeClock, Script, plugin, scripted
 
@@ -558,7 +558,7 @@ def test_what_ends_with_its_loop_ends_in_order() -> None:
         return await llm_model_func("silent:any")("Who?", stream=True)
 
     with plugin(Silent()), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ragcore._connect.code_in_thread", code)
+        patch.setattr("ragcore._calls.opening.code_in_thread", code)
         pieces = asyncio.run(main())
 
     assert events == ["stream", "model", "client"]
@@ -797,7 +797,7 @@ async def test_a_model_that_did_not_open_is_tried_again() -> None:
         yield
 
     with plugin(Silent()), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ragcore._connect.code_in_thread", faked(connect))
+        patch.setattr("ragcore._calls.opening.code_in_thread", faked(connect))
         complete = llm_model_func("silent:any")
         with pytest.raises(UnavailableError):
             await complete("Who?")
@@ -833,7 +833,7 @@ def test_a_slow_model_goes_on_opening() -> None:
         return answer
 
     with plugin(Silent()), pytest.MonkeyPatch.context() as patch, FakeClock() as clock:
-        patch.setattr("ragcore._connect.code_in_thread", faked(connect))
+        patch.setattr("ragcore._calls.opening.code_in_thread", faked(connect))
         assert clock.run(main(clock)) == "Goethe"
 
     assert len(opened) == 1

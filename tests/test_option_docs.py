@@ -18,12 +18,12 @@ import dotenv
 import pytest
 
 from ragcore import BindingOptions
-from ragcore._conversion import describe
-from ragcore._env_sample import sample
-from ragcore._fields import summary_of
-from ragcore._plugins import registry
+from ragcore._discovery.loading import registry
 from ragcore.cli._groups import all_groups, host_groups
 from ragcore.options import OptionField, Sources, read
+from ragcore.options._declaration import summary_of
+from ragcore.options._sample import sample
+from ragcore.options._types import describe
 
 Group = type[BindingOptions]
 

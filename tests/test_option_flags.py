@@ -32,7 +32,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragcore import BindingOptions, OptionsError, Secret, option
-from ragcore._host_options import HostEmbeddingOptions, HostOptions
+from ragcore._discovery.host_options import HostEmbeddingOptions, HostOptions
 from ragcore.options import Sources, read
 
 every_group = pytest.mark.parametrize("group", BOTH)

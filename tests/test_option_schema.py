@@ -29,7 +29,7 @@ from jsonschema import Draft202012Validator
 
 import ragcore
 from ragcore import BindingOptions, OptionsError, Secret, option
-from ragcore._host_options import HOST_OPTIONS
+from ragcore._discovery.host_options import HOST_OPTIONS
 
 every_group = pytest.mark.parametrize("group", BOTH)
 

@@ -19,8 +19,8 @@ import pytest
 
 import ragcore
 from ragcore import BindingOptions, OptionsError, Secret, option
-from ragcore._reading import found
 from ragcore.options import OptionField, Sources, merge, read
+from ragcore.options._reading import found
 
 CANARY = "sk-canary-0123456789-abcdef"
 ROLE = "extract"

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ragcore._owner import Owner
+from ragcore._calls.owner import Owner
 
 
 class Log(list[str]):

@@ -13,9 +13,9 @@ import attrs
 import pytest
 
 import ragcore
-from ragcore._plugins import build
-from ragcore._registry import Registry
-from ragcore._sources import Source
+from ragcore._discovery.loading import build
+from ragcore._discovery.registry import Registry
+from ragcore._discovery.sources import Source
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider, hookimpl
 from ragcore.testing import ScriptedEmbeddingOptions, ScriptedLLMOptions, ScriptedOptions, plugin
 
@@ -27,7 +27,8 @@ import ragcore
 def ragcore_completion_providers():
     yield ragcore.CompletionProvider(
         name="NAME", aliases=ALIASES, connection=ScriptedOptions, options=ScriptedLLMOptions,
-        connect="ragcore.testing:_connect", backend="ragcore.testing:_ScriptedBackend",
+        connect="ragcore.testing._script:_connect",
+        backend="ragcore.testing._script:_ScriptedBackend",
     )
 """
 
@@ -458,7 +459,7 @@ def __getattr__(name):
 
 def test_code_that_cannot_be_imported_is_a_plugin_error(site: Site) -> None:
     """The SDK is missed at first use: the error names distribution, reason, code and cure."""
-    source = good("acme").replace("ragcore.testing:_connect", "acme_client:connect")
+    source = good("acme").replace("ragcore.testing._script:_connect", "acme_client:connect")
     site.install("acme-plugin", source)
     (site.folder / "acme_client.py").write_text("import an_sdk_nobody_has")
 
@@ -471,7 +472,7 @@ def test_code_that_cannot_be_imported_is_a_plugin_error(site: Site) -> None:
 
 def test_a_misnamed_attribute_is_a_plugin_error(site: Site) -> None:
     """`module:attribute` of which only the module exists is the plugin's fault."""
-    site.install("acme", good("acme").replace("testing:_connect", "testing:connekt"))
+    site.install("acme", good("acme").replace("_script:_connect", "_script:connekt"))
 
     kind, message = site.ask("acme")["asked"]["acme"]
 
@@ -685,9 +686,15 @@ def test_a_record_checks_itself(field: str, value: object) -> None:
 def test_wrong_kinds_of_code_are_plugin_errors(site: Site, module: str) -> None:
     """`connect` and `backend` that return the wrong thing are named, not tripped over."""
     faulty = {
-        "client_is_coroutine": ("async def connect(connection): ...", "ragcore.testing:_connect"),
-        "backend_is_coroutine": ("async def backend(*_): ...", "ragcore.testing:_ScriptedBackend"),
-        "no_method": ("class backend:\n  def __init__(self, *_): ...", "testing:_ScriptedBackend"),
+        "client_is_coroutine": (
+            "async def connect(connection): ...",
+            "ragcore.testing._script:_connect",
+        ),
+        "backend_is_coroutine": (
+            "async def backend(*_): ...",
+            "ragcore.testing._script:_ScriptedBackend",
+        ),
+        "no_method": ("class backend:\n  def __init__(self, *_): ...", "_script:_ScriptedBackend"),
     }
     code, replaced = faulty[module]
     attribute = "connect" if "connect" in code else "backend"

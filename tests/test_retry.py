@@ -23,7 +23,7 @@ from ragcore import (
     Retry,
     UnavailableError,
 )
-from ragcore._retry import wait_before_next
+from ragcore._calls.persist import wait_before_next
 from ragcore.testing import Delay, FakeClock, Script, scripted
 
 

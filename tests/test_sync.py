@@ -190,7 +190,8 @@ def test_a_forked_child_has_a_loop_of_its_own() -> None:
 PRELUDE = """
 import contextlib, os, sys, threading, time
 import ragcore
-from ragcore.testing import Chunk, Delay, Script, scripted
+from ragcore import Chunk
+from ragcore.testing import Delay, Script, scripted
 
 plugged = scripted()
 plugged.__enter__()
@@ -233,9 +234,10 @@ print(ask(Script("Goethe")))
     "forked while others are asking": """
 import warnings
 warnings.simplefilter("ignore", DeprecationWarning)
-from ragcore import sync, _plugins
+from ragcore import sync
+from ragcore._discovery import loading
 ask(Script("parent"))
-held = [sync._lock, _plugins._lock]
+held = [sync._lock, loading._lock]
 holder = threading.Thread(target=lambda: [lock.acquire() for lock in held])
 holder.start()
 holder.join()

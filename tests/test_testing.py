@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import ragcore
 from ragcore import Capabilities, Chunk, Completion, Embeddings, Retry, Usage
-from ragcore._connect import resolve_embedding
+from ragcore._calls.opening import resolve_embedding
 from ragcore.testing import (
     DIMENSIONS,
     CharacterTokenizer,

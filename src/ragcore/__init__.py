@@ -7,10 +7,11 @@ installed provider. :mod:`ragcore.hookspecs` is the page for authors of plugins,
 """
 
 from ragcore import sync
-from ragcore._completion import CompletionModel
-from ragcore._connect import completion, embedding, providers
-from ragcore._embedding import EmbeddingModel
-from ragcore._http_errors import http_error
+from ragcore._calls.completion import CompletionModel
+from ragcore._calls.embedding import EmbeddingModel
+from ragcore._calls.opening import completion, embedding, providers
+from ragcore._calls.stream import CompletionStream
+from ragcore._discovery.registry import BrokenPlugin, Installed, ProviderInfo
 from ragcore._records import (
     Capabilities,
     Chunk,
@@ -33,13 +34,6 @@ from ragcore._records import (
     system,
     user,
 )
-from ragcore._redaction import redacted
-from ragcore._registry import BrokenPlugin, Installed, ProviderInfo
-from ragcore._retry_after import retry_after
-from ragcore._secrets import Secret
-from ragcore._stream import CompletionStream
-from ragcore._thinking import ThinkingSplitter, split_thinking
-from ragcore._translation import translating
 from ragcore.errors import (
     AuthenticationError,
     ContentFilterError,
@@ -73,6 +67,12 @@ from ragcore.hookspecs import (
     hookimpl,
 )
 from ragcore.options import BindingOptions, option
+from ragcore.options._secrets import Secret
+from ragcore.wire._http_error import http_error
+from ragcore.wire._redacted import redacted
+from ragcore.wire._retry_after import retry_after
+from ragcore.wire._thinking import ThinkingSplitter, split_thinking
+from ragcore.wire._translating import translating
 
 __all__ = [
     "AuthenticationError",

@@ -22,12 +22,12 @@ from collections.abc import Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, TypeVar
 
-from ragcore import _connect
-from ragcore._completion import CompletionModel as AsyncCompletionModel
-from ragcore._embedding import EmbeddingModel as AsyncEmbeddingModel
-from ragcore._owner import Owner
+from ragcore._calls import opening
+from ragcore._calls.completion import CompletionModel as AsyncCompletionModel
+from ragcore._calls.embedding import EmbeddingModel as AsyncEmbeddingModel
+from ragcore._calls.owner import Owner
+from ragcore._calls.stream import CompletionStream as AsyncCompletionStream
 from ragcore._records import Capabilities, Chunk, Completion, Embeddings
-from ragcore._stream import CompletionStream as AsyncCompletionStream
 
 T = TypeVar("T")
 
@@ -35,14 +35,14 @@ T = TypeVar("T")
 @contextmanager
 def completion(reference: str, **options: Any) -> Iterator[CompletionModel]:
     """Open a model that completes; see :func:`ragcore.completion`."""
-    with _held(_connect.completion(reference, **options)) as model:
+    with _held(opening.completion(reference, **options)) as model:
         yield CompletionModel(model)
 
 
 @contextmanager
 def embedding(reference: str, **options: Any) -> Iterator[EmbeddingModel]:
     """Open a model that embeds; see :func:`ragcore.embedding`."""
-    with _held(_connect.embedding(reference, **options)) as model:
+    with _held(opening.embedding(reference, **options)) as model:
         yield EmbeddingModel(model)
 
 

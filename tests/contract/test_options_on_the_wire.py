@@ -21,7 +21,7 @@ from servers.wire import Answer, Request, Vectors
 import ragcore
 from contract.cases import CASES, Case
 from ragcore import BindingOptions, RagcoreError
-from ragcore._plugins import registry
+from ragcore._discovery.loading import registry
 from ragcore.options import OptionField
 
 PAGE = Path(__file__).parents[2] / "docs/reference/options-on-the-wire.md"

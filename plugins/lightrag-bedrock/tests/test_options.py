@@ -12,7 +12,7 @@ from servers.wire import Answer, Request
 import ragcore
 from lightrag_bedrock import BedrockOptions
 from ragcore import OptionsError, Retry
-from ragcore._connect import completion_model, resolve_completion, resolve_embedding
+from ragcore._calls.opening import completion_model, resolve_completion, resolve_embedding
 from ragcore.options import Sources, read
 
 MODEL = "bedrock:amazon.nova-lite-v1:0"

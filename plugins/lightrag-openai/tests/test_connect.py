@@ -18,7 +18,7 @@ from lightrag_openai import AzureOpenAIOptions, OpenAIOptions
 from lightrag_openai._connect import list_models
 from lightrag_openai._rows import ROWS
 from ragcore import CompletionModel, OptionsError, Retry, Secret
-from ragcore._connect import completion_model, resolve_completion
+from ragcore._calls.opening import completion_model, resolve_completion
 
 ONCE = Retry(attempts=1)
 

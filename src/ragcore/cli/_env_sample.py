@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from ragcore._env_sample import entries, sample
-from ragcore._fields import OptionField
 from ragcore.cli._groups import all_groups, groups_named
 from ragcore.cli._output import write_json
+from ragcore.options._declaration import OptionField
+from ragcore.options._sample import entries, sample
 
 _HEADER = """\
 # Options of ragcore and its providers, made by: {command}

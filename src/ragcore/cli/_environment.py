@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import click
 
-from ragcore._fields import OptionField
-from ragcore._reading import Found, Sources, found, raise_all
 from ragcore.errors import OptionsError
 from ragcore.options import BindingOptions
+from ragcore.options._declaration import OptionField
+from ragcore.options._reading import Found, Sources, found, raise_all
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding

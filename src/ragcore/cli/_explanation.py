@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import attrs
 
-from ragcore._conversion import to_json, to_text
-from ragcore._fields import OptionField
-from ragcore._reading import Found, Origin, Sources, found, read
-from ragcore._secrets import SHORTEST, Secret, without
 from ragcore.cli._environment import Environment, is_confidential, is_from_file
 from ragcore.errors import OptionsError
 from ragcore.options import BindingOptions
+from ragcore.options._declaration import OptionField
+from ragcore.options._reading import Found, Origin, Sources, found, read
+from ragcore.options._secrets import SHORTEST, Secret, without
+from ragcore.options._types import to_json, to_text
 
 # Up to the last @ before the path: a password may hold one.
 _PASSWORD = re.compile(r"""(?<=://)[^/?#\s"']+(?=@)""")

@@ -6,7 +6,7 @@ import difflib
 
 import click
 
-from ragcore._plugins import registry
+from ragcore._discovery.loading import registry
 from ragcore.errors import PluginError
 from ragcore.options import BindingOptions
 

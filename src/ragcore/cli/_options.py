@@ -10,13 +10,13 @@ from typing import Any, NoReturn
 
 import click
 
-from ragcore import _flags
-from ragcore._conversion import to_json
-from ragcore._fields import OptionField, summary_of
 from ragcore.cli._environment import env_file_options, environment, is_confidential
 from ragcore.cli._explanation import Explained, explain
 from ragcore.cli._groups import Group, all_groups, groups_named
 from ragcore.cli._output import is_terminal, printable, write_json, write_table
+from ragcore.options import _flags
+from ragcore.options._declaration import OptionField, summary_of
+from ragcore.options._types import to_json
 
 _ROLES = ("extract", "keyword", "query", "vlm")
 _TITLES = ("option", "takes", "default", "scope", "variables", "flags", "help")

@@ -7,9 +7,9 @@ from typing import Any
 import attrs
 import click
 
-from ragcore._plugins import registry
+from ragcore._discovery.loading import registry
+from ragcore._discovery.registry import BrokenPlugin, ProviderInfo
 from ragcore._records import Capabilities
-from ragcore._registry import BrokenPlugin, ProviderInfo
 from ragcore.cli._output import printable, write_json, write_table
 
 _TITLES = ("provider", "tasks", "distribution", "capabilities", "aliases")

@@ -25,7 +25,7 @@ Models are opened by the first call and stay open for as long as its event loop,
 from typing import TYPE_CHECKING, Any
 
 from ragcore.lightrag import _engine
-from ragcore.lightrag._completion import llm_model_func
+from ragcore.lightrag._asking import llm_model_func
 from ragcore.lightrag._embedding import embedding_func
 from ragcore.lightrag._from_env import from_env
 from ragcore.lightrag._keeper import aclose

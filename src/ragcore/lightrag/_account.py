@@ -11,12 +11,12 @@ from typing import Any
 
 import attrs
 
-from ragcore._connect import Opening
-from ragcore._secrets import Secret
+from ragcore._calls.opening import Opening
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.lightrag._problems import Problems
 from ragcore.lightrag._variables import Said
 from ragcore.options import BindingOptions, OptionField
+from ragcore.options._secrets import Secret
 
 Provider = CompletionProvider | EmbeddingProvider
 

@@ -7,7 +7,7 @@ from typing import Self
 
 import attrs
 
-from ragcore._connect import Opening
+from ragcore._calls.opening import Opening
 from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._problems import Problems
 from ragcore.lightrag._variables import Said

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ragcore._connect import Opening, embedding_model, resolve_embedding
-from ragcore._embedding import EmbeddingModel
-from ragcore._reading import raise_all
+from ragcore._calls.embedding import EmbeddingModel
+from ragcore._calls.opening import Opening, embedding_model, resolve_embedding
 from ragcore._records import Embeddings
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import EmbeddingProvider
@@ -19,6 +18,7 @@ from ragcore.lightrag._engine import found
 from ragcore.lightrag._keeper import kept
 from ragcore.lightrag._patience import EMBEDDING, within
 from ragcore.lightrag._usage import count
+from ragcore.options._reading import raise_all
 
 if TYPE_CHECKING:
     import numpy as np

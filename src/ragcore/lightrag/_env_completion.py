@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from ragcore._plugins import registry
+from ragcore._discovery.loading import registry
 from ragcore.hookspecs import CompletionProvider
 from ragcore.lightrag._account import (
     DEFAULT_MODEL,
@@ -16,7 +16,7 @@ from ragcore.lightrag._account import (
     model_field,
     model_of,
 )
-from ragcore.lightrag._completion import resolved
+from ragcore.lightrag._asking import resolved
 from ragcore.lightrag._problems import Problems
 from ragcore.lightrag._roles import Completer
 from ragcore.lightrag._variables import NO_MODEL, Environment, LLMVariables, Said, values

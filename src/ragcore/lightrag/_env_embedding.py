@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ragcore._connect import Opening, resolve_embedding
-from ragcore._plugins import registry
+from ragcore._calls.opening import Opening, resolve_embedding
+from ragcore._discovery.loading import registry
 from ragcore.errors import ProviderError
 from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._account import DEFAULT_MODEL, Account, address_field, key_field, model_field

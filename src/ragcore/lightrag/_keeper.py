@@ -17,11 +17,11 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from ragcore._completion import CompletionModel
-from ragcore._connect import Opening
-from ragcore._embedding import EmbeddingModel
-from ragcore._owner import Owner
-from ragcore._retry import Deadline
+from ragcore._calls.completion import CompletionModel
+from ragcore._calls.embedding import EmbeddingModel
+from ragcore._calls.opening import Opening
+from ragcore._calls.owner import Owner
+from ragcore._calls.persist import Deadline
 from ragcore.errors import RequestTimeoutError
 
 ModelT = TypeVar("ModelT", CompletionModel, EmbeddingModel)

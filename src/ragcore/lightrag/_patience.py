@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from ragcore._connect import Opening, ProviderT
+from ragcore._calls.opening import Opening, ProviderT
 
 # LightRAG doubles its limits and adds to them; 30 years is a limit that no call reaches.
 _FOR_EVER = 10**9

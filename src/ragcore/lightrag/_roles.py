@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ragcore._connect import Opening
+from ragcore._calls.opening import Opening
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
 from ragcore.lightrag._account import address_field, model_of
-from ragcore.lightrag._completion import CompletionFunction, completing, resolved
+from ragcore.lightrag._asking import CompletionFunction, completing, resolved
 from ragcore.lightrag._engine import found
 from ragcore.lightrag._patience import COMPLETION, engines_limit, within
 from ragcore.lightrag._problems import Problems

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from typing import Any, Self
 
-from ragcore._connect import Opening, resolve_completion, resolve_embedding
+from ragcore._calls.opening import Opening, resolve_completion, resolve_embedding
 from ragcore.errors import UnsupportedError
 from ragcore.lightrag._engine import found
 

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 import attrs
 
-from ragcore._owner import Owner
+from ragcore._calls.owner import Owner
+from ragcore._calls.stream import CompletionStream
 from ragcore._records import Completion
-from ragcore._stream import CompletionStream
 from ragcore.errors import TruncatedResponseError
 from ragcore.lightrag._engine import found
 from ragcore.lightrag._usage import count

@@ -15,19 +15,19 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from ragcore._call import Identity
-from ragcore._clients import shared_client
-from ragcore._code import code, code_in_thread
-from ragcore._completion import CompletionModel
-from ragcore._embedding import EmbeddingModel
-from ragcore._errors import at_the_edge
-from ragcore._host_options import HostEmbeddingOptions, HostOptions
-from ragcore._plugins import registry
-from ragcore._registry import Installed
-from ragcore._secrets import Secret, secrets_in
+from ragcore._calls.completion import CompletionModel
+from ragcore._calls.edge import at_the_edge
+from ragcore._calls.embedding import EmbeddingModel
+from ragcore._calls.exchange import Identity
+from ragcore._calls.held import shared_client
+from ragcore._discovery.code import code, code_in_thread
+from ragcore._discovery.host_options import HostEmbeddingOptions, HostOptions
+from ragcore._discovery.loading import registry
+from ragcore._discovery.registry import Installed
 from ragcore.errors import OptionsError, PluginError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import BindingOptions, Sources, read
+from ragcore.options._secrets import Secret, secrets_in
 
 ProviderT = TypeVar("ProviderT", CompletionProvider, EmbeddingProvider)
 

@@ -1,35 +1,17 @@
-"""
-Fakes for tests: a provider that does what a script says, and a clock that doesn't wait.
-
-::
-
-    from ragcore.testing import FakeClock, Script, scripted
-
-    def test_waits_as_told():
-        script = Script(RateLimitError("slow down", retry_after=30), "Goethe")
-
-        async def ask():
-            async with ragcore.completion("scripted:any", script=script) as model:
-                return await model.complete("Who wrote Faust?")
-
-        with scripted(), FakeClock() as clock:
-            assert clock.run(ask()).text == "Goethe"
-            assert clock.time >= 30
-"""
+"""A provider that does what a script says."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import selectors
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
-from ragcore._plugins import plugged
+from ragcore._discovery.loading import plugged
+from ragcore._discovery.sources import Source
 from ragcore._records import (
     Capabilities,
     Chunk,
@@ -40,10 +22,9 @@ from ragcore._records import (
     Retry,
     Usage,
 )
-from ragcore._secrets import Secret
-from ragcore._sources import Source
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider, hookimpl
 from ragcore.options import BindingOptions, option
+from ragcore.options._secrets import Secret
 
 T = TypeVar("T")
 
@@ -167,8 +148,8 @@ class _ScriptedPlugin:
             name=self.name,
             connection=ScriptedOptions,
             options=ScriptedLLMOptions,
-            connect="ragcore.testing:_connect",
-            backend="ragcore.testing:_ScriptedBackend",
+            connect="ragcore.testing._script:_connect",
+            backend="ragcore.testing._script:_ScriptedBackend",
             capabilities=self.capabilities,
             retry=self.retry,
         )
@@ -179,10 +160,10 @@ class _ScriptedPlugin:
             name=self.name,
             connection=ScriptedOptions,
             options=ScriptedEmbeddingOptions,
-            connect="ragcore.testing:_connect",
-            backend="ragcore.testing:_ScriptedBackend",
-            describe="ragcore.testing:_describe",
-            tokenizer="ragcore.testing:_tokenizer",
+            connect="ragcore.testing._script:_connect",
+            backend="ragcore.testing._script:_ScriptedBackend",
+            describe="ragcore.testing._script:_describe",
+            tokenizer="ragcore.testing._script:_tokenizer",
             capabilities=self.capabilities,
             retry=self.retry,
         )
@@ -258,96 +239,3 @@ class CharacterTokenizer:
     def decode(self, tokens: list[int]) -> str:
         """Return the text of code points."""
         return "".join(map(chr, tokens))
-
-
-# --- time -----------------------------------------------------------------------------------
-
-
-class FakeClock:
-    """
-    An event loop that never waits: when nothing is left to do, time jumps to the next timer.
-
-    Work in threads is real, and waited for. Use as a context manager::
-
-        with FakeClock() as clock:
-            clock.run(call())
-            assert clock.time == 30.0
-
-    Attributes:
-        time: Seconds since the clock was made.
-    """
-
-    def __init__(self) -> None:
-        self._loop = _FakeClockLoop()
-        self._runner = asyncio.Runner(loop_factory=lambda: self._loop)
-
-    @property
-    def time(self) -> float:
-        """Seconds since the clock was made."""
-        return self._loop.time()
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run *coroutine* to its end and return what it returns."""
-        return self._runner.run(coroutine)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._runner.close()
-
-
-class _FakeClockLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self._now = 0.0
-        self._threads = 0
-        super().__init__(_JumpingSelector(self))
-
-    def time(self) -> float:
-        return self._now
-
-    def jump(self, seconds: float) -> None:
-        self._now += seconds
-
-    @property
-    def has_threads(self) -> bool:
-        return self._threads > 0
-
-    def run_in_executor(  # type: ignore[override]  # typeshed's is generic over the arguments
-        self, executor: Any, func: Callable[..., T], *args: Any
-    ) -> Awaitable[T]:
-        self._threads += 1
-        future = super().run_in_executor(executor, func, *args)
-        future.add_done_callback(self._thread_ended)
-        return future
-
-    async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
-        # From Python 3.12 on with a timeout, which would jump ahead of the threads.
-        self._threads += 1
-        try:
-            await super().shutdown_default_executor(*args, **kwargs)
-        finally:
-            self._threads -= 1
-
-    def _thread_ended(self, _: Any) -> None:
-        self._threads -= 1
-
-
-class _JumpingSelector(selectors.DefaultSelector):
-    def __init__(self, loop: _FakeClockLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> Any:
-        if timeout is None or timeout <= 0 or self._loop.has_threads:
-            # A thread at work takes real time, in which the fake one stands still.
-            return super().select(timeout if timeout is None or timeout <= 0 else 0.05)
-        if ready := super().select(0):
-            return ready
-        self._loop.jump(timeout)
-        return []

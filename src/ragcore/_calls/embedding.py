@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ragcore._call import Call, Identity, Model
-from ragcore._host_options import HostEmbeddingOptions
-from ragcore._messages import check_text
+from ragcore._calls.exchange import Call, Identity, Model
+from ragcore._calls.messages import check_text
+from ragcore._discovery.host_options import HostEmbeddingOptions
 from ragcore._records import (
     EmbeddingRequest,
     Embeddings,

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from ragcore._conversion import Unconvertible, from_text, from_value, says_nothing
-from ragcore._fields import OptionField
-from ragcore._secrets import SHORTEST, secrets_in, without
 from ragcore.errors import OptionsError
+from ragcore.options._declaration import OptionField
+from ragcore.options._secrets import SHORTEST, secrets_in, without
+from ragcore.options._types import Unconvertible, from_text, from_value, says_nothing
 
 if TYPE_CHECKING:
-    from ragcore.options import BindingOptions
+    from ragcore.options._binding_options import BindingOptions
 
 Origin = Literal["keyword", "role", "flag", "environment", ".env"]
 

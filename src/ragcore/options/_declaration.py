@@ -9,7 +9,8 @@ from typing import Any, Literal, cast
 
 import attrs
 
-from ragcore._conversion import (
+from ragcore.options._secrets import Secret, SecretDict
+from ragcore.options._types import (
     Unconvertible,
     describe,
     describe_text,
@@ -17,7 +18,6 @@ from ragcore._conversion import (
     is_writable,
     to_text,
 )
-from ragcore._secrets import Secret, SecretDict
 
 Scope = Literal["model", "call"]
 

@@ -8,7 +8,7 @@ import importlib
 from operator import attrgetter
 from typing import Any
 
-from ragcore._foreign import SetAside, run_foreign
+from ragcore._discovery.foreign import SetAside, run_foreign
 from ragcore.errors import PluginError
 
 

@@ -8,8 +8,8 @@ from typing import Self
 
 import attrs
 
-from ragcore import _structured
-from ragcore._call import Call
+from ragcore._calls import answers
+from ragcore._calls.exchange import Call
 from ragcore._records import Chunk, Completion, CompletionRequest, Rung
 from ragcore.errors import (
     ContentFilterError,
@@ -26,7 +26,7 @@ class Asked:
     """A request and what is to become of its answer."""
 
     request: CompletionRequest
-    wanted: _structured.Wanted | None
+    wanted: answers.Wanted | None
     rung: Rung | None
 
     def finished(self, answer: Completion) -> Completion:
@@ -34,7 +34,7 @@ class Asked:
         _check_content(answer)
         answer = attrs.evolve(answer, structured=self.rung)
         if self.wanted is not None and self.wanted.parse is not None:
-            return _structured.parsed(answer, self.wanted.parse)
+            return answers.parsed(answer, self.wanted.parse)
         return answer
 
 

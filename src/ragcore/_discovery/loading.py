@@ -20,18 +20,19 @@ from typing import Any
 
 import pluggy
 
-from ragcore import _host_options, hookspecs
-from ragcore._claims import Claim, Record, Task, probable_names, settled
-from ragcore._foreign import SetAside, run_foreign
-from ragcore._host_options import CALL_PARAMETERS, HOST_OPTIONS
+from ragcore import hookspecs
+from ragcore._discovery import host_options
+from ragcore._discovery.claims import Claim, Record, Task, probable_names, settled
+from ragcore._discovery.foreign import SetAside, run_foreign
+from ragcore._discovery.host_options import CALL_PARAMETERS, HOST_OPTIONS
+from ragcore._discovery.registry import BrokenPlugin, Registry
+from ragcore._discovery.sources import Source, entry_points, is_on, normalised
 from ragcore._records import Capabilities
-from ragcore._registry import BrokenPlugin, Registry
-from ragcore._sources import Source, entry_points, is_on, normalised
 from ragcore.errors import PluginError
 from ragcore.hookspecs import ENTRY_POINT_GROUP, CompletionProvider, EmbeddingProvider
 from ragcore.options import BindingOptions
 
-_HOST = Source("lightrag-core", "", "ragcore", lambda: _host_options)
+_HOST = Source("lightrag-core", "", "ragcore", lambda: host_options)
 
 _lock = threading.RLock()
 _loading = threading.local()

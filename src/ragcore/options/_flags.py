@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ragcore._conversion import bare, is_list, item_of
-from ragcore._fields import OptionField
-from ragcore._reading import Found, Invalid, Sources
 from ragcore.errors import OptionsError
+from ragcore.options._declaration import OptionField
+from ragcore.options._reading import Found, Invalid, Sources
+from ragcore.options._types import bare, is_list, item_of
 
 if TYPE_CHECKING:
-    from ragcore.options import BindingOptions
+    from ragcore.options._binding_options import BindingOptions
 
 
 def add(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ragcore._retry_after import retry_after
 from ragcore.errors import (
     AuthenticationError,
     ContentFilterError,
@@ -18,6 +17,7 @@ from ragcore.errors import (
     RequestTimeoutError,
     UnavailableError,
 )
+from ragcore.wire._retry_after import retry_after
 
 _BY_STATUS: dict[int, type[ProviderError]] = {
     401: AuthenticationError,

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from ragcore._fields import documented
+from ragcore.options._declaration import documented
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from typing import Literal
 
 import attrs
 
-from ragcore._catalogue import SHIPPED
-from ragcore._foreign import SetAside
-from ragcore._sources import ALLOW, DENY, Source, normalised
+from ragcore._discovery.catalogue import SHIPPED
+from ragcore._discovery.foreign import SetAside
+from ragcore._discovery.sources import ALLOW, DENY, Source, normalised
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 
 Task = Literal["completion", "embedding"]

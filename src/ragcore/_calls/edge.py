@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from ragcore._retry import Attempts
-from ragcore._secrets import Secret, without
+from ragcore._calls.persist import Attempts
 from ragcore.errors import ProviderError, RequestTimeoutError
+from ragcore.options._secrets import Secret, without
 
 
 @contextmanager

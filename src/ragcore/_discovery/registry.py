@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import attrs
 
-from ragcore._catalogue import SHIPPED
-from ragcore._claims import Claim, Record, Task
+from ragcore._discovery.catalogue import SHIPPED
+from ragcore._discovery.claims import Claim, Record, Task
+from ragcore._discovery.sources import ALLOW, DENY
 from ragcore._records import Capabilities
-from ragcore._sources import ALLOW, DENY
 from ragcore.errors import PluginError, UnknownProviderError, UnsupportedError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import BindingOptions

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from ragcore._secrets import Secret
+from ragcore.options._secrets import Secret
 
 if typing.TYPE_CHECKING:
     import cattrs

@@ -7,11 +7,11 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ragcore._conversion import to_text
-from ragcore._fields import OptionField, summary_of
+from ragcore.options._declaration import OptionField, summary_of
+from ragcore.options._types import to_text
 
 if TYPE_CHECKING:
-    from ragcore.options import BindingOptions
+    from ragcore.options._binding_options import BindingOptions
 
 _WIDTH = 100
 _PLAIN = re.compile(r"[\w./:@%+,=-]*", re.ASCII)

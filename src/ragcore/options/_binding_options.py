@@ -1,19 +1,4 @@
-"""
-Options: what a user sets, declared once.
-
-A field of a :class:`BindingOptions` class is at the same time a keyword argument, an environment
-variable, a command-line flag, a line of the ``.env`` sample and a property of the JSON Schema::
-
-    class AcmeOptions(BindingOptions, binding="acme"):
-        api_key: Secret = option("Key of your account.", secret=True)            # ACME_API_KEY
-        base_url: str | None = option("Where Acme is.", default=None)            # ACME_BASE_URL
-        workers: int | None = option("Threads.", default=None, scope="call")     # --acme-workers
-
-A keyword beats the environment of a role (``EXTRACT_ACME_WORKERS``), which beats a flag, which
-beats the environment, which beats the default. ``None`` and an empty variable mean "not set",
-always, and what is not set is not sent. Text is converted where it comes from an environment or a
-flag; a keyword must have the type.
-"""
+"""The base of all option classes."""
 
 from __future__ import annotations
 
@@ -24,24 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, dataclass_transform
 
 import attrs
 
-from ragcore import _dataclass_style, _reading
-from ragcore._fields import OptionField, Scope, fields_of, help_of, option
-from ragcore._reading import Sources, merge, read, refuse_twice
-from ragcore._secrets import refuse_to_travel
+from ragcore.options import _dataclass_style, _reading
+from ragcore.options._declaration import OptionField, fields_of, help_of, option
+from ragcore.options._reading import Sources
+from ragcore.options._secrets import refuse_to_travel
 
 if TYPE_CHECKING:
     import argparse
-
-__all__ = [
-    "BindingOptions",
-    "OptionField",
-    "Scope",
-    "Sources",
-    "merge",
-    "option",
-    "read",
-    "refuse_twice",
-]
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(option,))
@@ -157,7 +131,7 @@ class BindingOptions:
         What the environment sets is the flag's default. A value that is none is reported when the
         options are taken out, by :meth:`options_dict`, with all others.
         """
-        from ragcore import _flags
+        from ragcore.options import _flags
 
         _flags.add(parser, cls)
 
@@ -197,7 +171,7 @@ class BindingOptions:
     @classmethod
     def args_env_name_type_value(cls) -> Iterator[dict[str, Any]]:
         """Yield ``argname``, ``env_name``, ``type``, ``default`` and ``help`` of each flag."""
-        from ragcore import _flags
+        from ragcore.options import _flags
 
         return _flags.described(cls)
 
@@ -208,12 +182,13 @@ class BindingOptions:
 
         The base's own has those of all classes there are, of installed plugins too.
         """
-        from ragcore import _env_sample, _plugins
+        from ragcore._discovery import loading
+        from ragcore.options import _sample
 
         if cls is BindingOptions:
             # Imports them; that each of their classes is known here is all that is wanted.
-            _plugins.registry()
-        return _env_sample.sample([cls] if cls.binding() else _option_classes(cls))
+            loading.registry()
+        return _sample.sample([cls] if cls.binding() else _option_classes(cls))
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
@@ -223,9 +198,9 @@ class BindingOptions:
         Options that are keywords only hold objects, and are left out. A class with checks of its
         own adds them here.
         """
-        from ragcore import _json_schema
+        from ragcore.options import _schema
 
-        return _json_schema.schema(cls)
+        return _schema.schema(cls)
 
 
 def _is_taken(name: str) -> bool:

@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import attrs
 
-from ragcore._errors import at_the_edge
-from ragcore._host_options import HostOptions
+from ragcore._calls.edge import at_the_edge
+from ragcore._calls.persist import Attempts, Deadline, persist, within
+from ragcore._discovery.host_options import HostOptions
 from ragcore._records import Capabilities, Chunk, Retry, Timings
-from ragcore._retry import Attempts, Deadline, persist, within
-from ragcore._secrets import Secret
 from ragcore.errors import OptionsError, PluginError, UnsupportedError
 from ragcore.options import BindingOptions
+from ragcore.options._secrets import Secret
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from ragcore._owner import Owner
+from ragcore._calls.owner import Owner
 from ragcore.options import BindingOptions
 
 Connect = Callable[[Any], AbstractAsyncContextManager[Any]]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
-from ragcore._connect import Opening, completion_model, resolve_completion
+from ragcore._calls.opening import Opening, completion_model, resolve_completion
 from ragcore._records import Image, JSONObject, Message, user
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
-from ragcore.lightrag._answer import Telling, begun, engines_errors
 from ragcore.lightrag._keeper import kept
 from ragcore.lightrag._patience import COMPLETION, within
+from ragcore.lightrag._telling import Telling, begun, engines_errors
 from ragcore.options import Sources
 
 # What a completion takes in the field's words, and what LightRAG says for it.

@@ -6,7 +6,9 @@ import typing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragcore._conversion import (
+from ragcore.options._declaration import OptionField, summary_of
+from ragcore.options._secrets import Secret
+from ragcore.options._types import (
     choices_of,
     is_choice,
     is_dict,
@@ -17,11 +19,9 @@ from ragcore._conversion import (
     to_json,
     without_none,
 )
-from ragcore._fields import OptionField, summary_of
-from ragcore._secrets import Secret
 
 if TYPE_CHECKING:
-    from ragcore.options import BindingOptions
+    from ragcore.options._binding_options import BindingOptions
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NULL = {"type": "null"}

@@ -9,11 +9,11 @@ from typing import Any
 
 import attrs
 
-from ragcore import _structured
-from ragcore._call import Call, Identity, Model
-from ragcore._messages import conversation
+from ragcore._calls import answers
+from ragcore._calls.exchange import Call, Identity, Model
+from ragcore._calls.messages import conversation
+from ragcore._calls.stream import Asked, CompletionStream
 from ragcore._records import Chunk, Completion, CompletionRequest, JSONObject, Message
-from ragcore._stream import Asked, CompletionStream
 from ragcore.errors import OptionsError, UnsupportedError
 from ragcore.hookspecs import CompletionBackend
 from ragcore.options import merge, refuse_twice
@@ -153,17 +153,17 @@ class CompletionModel(Model):
 
     def _format(
         self, turns: tuple[Message, ...], response_format: Any
-    ) -> tuple[tuple[Message, ...], Any, _structured.Wanted | None, Any]:
-        wanted = _structured.wanted(response_format)
+    ) -> tuple[tuple[Message, ...], Any, answers.Wanted | None, Any]:
+        wanted = answers.wanted(response_format)
         if wanted is None:
             return turns, None, None, None
-        if _structured.is_native(wanted.format, self.capabilities):
+        if answers.is_native(wanted.format, self.capabilities):
             return turns, wanted.format, wanted, "native"
         if self._identity.host.on_unsupported == "prompt":
             # Half of what was asked for is better than nothing of it.
             least = JSONObject()
-            native = least if _structured.is_native(least, self.capabilities) else None
-            return _structured.prompted(turns, wanted.format), native, wanted, "prompted"
+            native = least if answers.is_native(least, self.capabilities) else None
+            return answers.prompted(turns, wanted.format), native, wanted, "prompted"
         self._identity.refuse(
             "response_format",
             "the model can't be made to answer in JSON; on_unsupported='prompt' asks it in words",

@@ -1,0 +1,1 @@
+"""A call on its way: from a reference to an answer."""

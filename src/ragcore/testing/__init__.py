@@ -1,0 +1,46 @@
+"""
+Fakes for tests: a provider that does what a script says, and a clock that doesn't wait.
+
+::
+
+    from ragcore.testing import FakeClock, Script, scripted
+
+    def test_waits_as_told():
+        script = Script(RateLimitError("slow down", retry_after=30), "Goethe")
+
+        async def ask():
+            async with ragcore.completion("scripted:any", script=script) as model:
+                return await model.complete("Who wrote Faust?")
+
+        with scripted(), FakeClock() as clock:
+            assert clock.run(ask()).text == "Goethe"
+            assert clock.time >= 30
+"""
+
+from ragcore.testing._clock import FakeClock
+from ragcore.testing._script import (
+    DIMENSIONS,
+    CharacterTokenizer,
+    Delay,
+    Script,
+    ScriptedEmbeddingOptions,
+    ScriptedLLMOptions,
+    ScriptedOptions,
+    embeddings,
+    plugin,
+    scripted,
+)
+
+__all__ = [
+    "DIMENSIONS",
+    "CharacterTokenizer",
+    "Delay",
+    "FakeClock",
+    "Script",
+    "ScriptedEmbeddingOptions",
+    "ScriptedLLMOptions",
+    "ScriptedOptions",
+    "embeddings",
+    "plugin",
+    "scripted",
+]
