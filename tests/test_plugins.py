@@ -698,8 +698,8 @@ def test_wrong_kinds_of_code_are_plugin_errors(site: Site, module: str) -> None:
     }
     code, replaced = faulty[module]
     attribute = "connect" if "connect" in code else "backend"
-    record = good("acme").replace(replaced.removeprefix("ragcore."), f"x:{attribute}")
-    site.install("acme", record.replace("ragcore.x:", f"{module}:"))
+    record = good("acme").replace(replaced.rpartition(".")[2], f"x:{attribute}")
+    site.install("acme", record.replace("ragcore.testing.x:", f"{module}:"))
     (site.folder / f"{module}.py").write_text(code)
 
     kind, message = site.ask("acme")["asked"]["acme"]
