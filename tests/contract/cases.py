@@ -16,9 +16,9 @@ from typing import Any
 
 import attrs
 import pytest
-from servers.wire import Reply, Service
 
 from ragcore import Retry
+from ragcore.testing.server import Reply, Service
 
 SECRET = "canary-of-this-provider"
 AT_ONCE = Retry(attempts=3, wait_initial=0, wait_max=0)
@@ -121,7 +121,7 @@ CASES = [
     Case(
         "openai",
         "lightrag_openai",
-        "servers.openai:OpenAI",
+        "openai_double:OpenAI",
         _openai,
         lambda s: {"OPENAI_API_KEY": SECRET, "OPENAI_BASE_URL": f"{s.url}/v1"},
         numbers_vectors=True,
@@ -129,7 +129,7 @@ CASES = [
     Case(
         "azure",
         "lightrag_openai",
-        "servers.openai:AzureOpenAI",
+        "openai_double:AzureOpenAI",
         _azure,
         lambda s: {"AZURE_OPENAI_API_KEY": SECRET, "AZURE_OPENAI_ENDPOINT": s.url},
         numbers_vectors=True,
@@ -137,7 +137,7 @@ CASES = [
     Case(
         "llamacpp",
         "lightrag_openai",
-        "servers.openai:OpenAI",
+        "openai_double:OpenAI",
         _openai,
         lambda s: {"LLAMACPP_API_KEY": SECRET, "LLAMACPP_BASE_URL": f"{s.url}/v1"},
         numbers_vectors=True,
@@ -145,7 +145,7 @@ CASES = [
     Case(
         "deepseek",
         "lightrag_openai",
-        "servers.openai:OpenAI",
+        "openai_double:OpenAI",
         _openai,
         lambda s: {"DEEPSEEK_API_KEY": SECRET, "DEEPSEEK_BASE_URL": f"{s.url}/v1"},
         embeds=False,
@@ -155,7 +155,7 @@ CASES = [
     Case(
         "anthropic",
         "lightrag_anthropic",
-        "servers.anthropic:AnthropicService",
+        "anthropic_double:AnthropicService",
         lambda s: {"api_key": SECRET, "base_url": s.url},
         lambda s: {"ANTHROPIC_API_KEY": SECRET, "ANTHROPIC_BASE_URL": s.url},
         model="claude-haiku-5-5",
@@ -165,7 +165,7 @@ CASES = [
     Case(
         "ollama",
         "lightrag_ollama",
-        "servers.ollama:OllamaService",
+        "ollama_double:OllamaService",
         lambda s: {"api_key": SECRET, "host": s.url},
         lambda s: {"OLLAMA_API_KEY": SECRET, "OLLAMA_HOST": s.url},
         model="llama3.2",
@@ -175,7 +175,7 @@ CASES = [
     Case(
         "bedrock",
         "lightrag_bedrock",
-        "servers.bedrock:Bedrock",
+        "bedrock_double:Bedrock",
         lambda s: {
             "access_key_id": "AKIDTEST",
             "secret_access_key": SECRET,
@@ -198,7 +198,7 @@ CASES = [
     Case(
         "hf-inference",
         "lightrag_hf_inference",
-        "servers.hf_inference:HFInferenceService",
+        "hf_inference_double:HFInferenceService",
         lambda s: {"token": SECRET, "base_url": s.url},
         lambda s: {"HF_INFERENCE_TOKEN": SECRET, "HF_INFERENCE_BASE_URL": s.url},
         model="meta-llama/Llama-3.1-8B-Instruct",

@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from servers.wire import Answer, Broken, Failure
 
 import ragcore
 from contract.cases import Case, cases
@@ -30,6 +29,7 @@ from ragcore import (
     UnavailableError,
     UnsupportedError,
 )
+from ragcore.testing.server import Answer, Broken, Failure
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 SCHEMA = {"type": "object", "properties": {"author": {"type": "string"}}}

@@ -7,11 +7,11 @@ import json
 
 import numpy as np
 import pytest
-from servers.wire import Broken, Failure, Vectors
 
 import ragcore
 from contract.cases import Case, cases
 from ragcore import AuthenticationError, ProviderError, UnavailableError
+from ragcore.testing.server import Broken, Failure, Vectors
 
 ROWS = [[0.25, 0.5], [0.75, 1.0], [1.25, 1.5]]
 TEXTS = ["one", "two", "three"]

@@ -14,11 +14,11 @@ from typing import Any
 
 import attrs
 import pytest
-from servers.wire import Answer, Service, Vectors
 
 from contract.cases import CASES, Case
 from contract.test_keys import SECRETS
 from ragcore.lightrag import aclose, from_env
+from ragcore.testing.server import Answer, Service, Vectors
 
 OWN = {
     "openai": ("OPENAI_",),

@@ -8,11 +8,11 @@ import pickle
 import traceback
 
 import pytest
-from servers.wire import Answer, Failure, Request
 
 import ragcore
 from contract.cases import CASES, SECRET, Case, cases
 from ragcore import ProviderError, RagcoreError
+from ragcore.testing.server import Answer, Failure, Request
 
 # Every variable that some provider's SDK, plugin or LightRAG reads a secret from.
 SECRETS = (

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from servers.wire import Answer, Request, Vectors
 
 import ragcore
 from contract.cases import CASES, Case
 from ragcore import BindingOptions, RagcoreError
 from ragcore._discovery.loading import registry
 from ragcore.options import OptionField
+from ragcore.testing.server import Answer, Request, Vectors
 
 PAGE = Path(__file__).parents[2] / "docs/reference/options-on-the-wire.md"
 HEAD = """\

@@ -14,7 +14,7 @@ import zlib
 from typing import Any
 from urllib.parse import unquote
 
-from servers.wire import (
+from ragcore.testing.server import (
     Answer,
     Broken,
     Connection,

@@ -13,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from servers.wire import Answer, Broken, Connection, Failure, Reply, Request, Service, Vectors
+from ragcore.testing.server import (
+    Answer,
+    Broken,
+    Connection,
+    Failure,
+    Reply,
+    Request,
+    Service,
+    Vectors,
+)
 
 _EVENTS = {"Content-Type": "text/event-stream", "x-request-id": "req-1"}
 _JSON = {"Content-Type": "application/json", "x-request-id": "req-1"}

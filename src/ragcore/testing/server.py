@@ -12,7 +12,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import attrs
 
@@ -186,8 +186,7 @@ class Service:
         raise AssertionError(f"{type(self).__name__} does not know {request.path}: {reply}")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         self._tasks.add(task)
         self.connections += 1
         number = self.connections
@@ -220,7 +219,8 @@ class Service:
 
 async def _gone(reader: asyncio.StreamReader) -> None:
     """Wait until the client has closed the connection."""
-    while not reader.at_eof() and not reader.exception():
+    # Reading would take the next request away, and nothing else tells.
+    while not reader.at_eof() and not reader.exception():  # noqa: ASYNC110
         await asyncio.sleep(0.005)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import ragcore
 from ragcore import CompletionModel, EmbeddingModel, Retry
-from servers.wire import (
+from ragcore.testing.server import (
     Answer,
     Broken,
     Connection,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from servers.wire import Answer, Broken, Connection, Reply, Request, Service
+
+from ragcore.testing.server import Answer, Broken, Connection, Reply, Request, Service
 
 
 class Echo(Service):

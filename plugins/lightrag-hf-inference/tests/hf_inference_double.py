@@ -14,7 +14,16 @@ from typing import Any
 
 import ragcore
 from ragcore import Retry
-from servers.wire import Answer, Broken, Connection, Failure, Reply, Request, Service, Vectors
+from ragcore.testing.server import (
+    Answer,
+    Broken,
+    Connection,
+    Failure,
+    Reply,
+    Request,
+    Service,
+    Vectors,
+)
 
 TOKEN = "hf_canary0"
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"

@@ -14,7 +14,16 @@ from typing import Any
 
 import ragcore
 from ragcore import Retry
-from servers.wire import Answer, Broken, Connection, Failure, Reply, Request, Service, Vectors
+from ragcore.testing.server import (
+    Answer,
+    Broken,
+    Connection,
+    Failure,
+    Reply,
+    Request,
+    Service,
+    Vectors,
+)
 
 MODEL = "claude-haiku-5-5"
 KEY = "sk-ant-canary-0"
