@@ -13,6 +13,7 @@ from typing import Any
 
 import ragcore
 from ragcore import CompletionModel, EmbeddingModel, Retry
+from ragcore.testing import Delay
 from ragcore.testing.server import (
     Answer,
     Broken,
@@ -47,7 +48,7 @@ class OllamaService(Service):
 
     models: tuple[str, ...] = ("llama3.2:latest", "all-minilm:latest")
 
-    def next_reply(self) -> Reply:
+    def next_reply(self) -> Reply | Delay:
         """Take the next reply, unless what was asked is about the server."""
         if self.requests[-1].path in _ABOUT:
             return Answer()
