@@ -14,6 +14,7 @@ from typing import Any
 import ragcore
 from ragcore import CompletionModel, EmbeddingModel, Retry
 from ragcore.testing import Delay
+from ragcore.testing.contracts import SECRET, Case
 from ragcore.testing.server import (
     Answer,
     Broken,
@@ -194,3 +195,14 @@ def embedding(
     """Open an embedding model of *service* that is tried three times, at once."""
     given = {"host": service.url, "retry": AT_ONCE, **options}
     return ragcore.embedding(f"ollama:{model}", **given)
+
+
+OLLAMA = Case(
+    "ollama",
+    OllamaService,
+    lambda service: {"api_key": SECRET, "host": service.url},
+    lambda service: {"OLLAMA_API_KEY": SECRET, "OLLAMA_HOST": service.url},
+    model="llama3.2",
+    embedding_model="all-minilm",
+)
+CASES = [OLLAMA]
