@@ -120,7 +120,7 @@ async def test_models_and_tasks_share_a_client() -> None:
         await once(20)
         assert (script.opened, script.closed) == (1, 0)
 
-    await table.release_idle()
+    await ragcore.aclose()
     assert (script.opened, script.closed) == (1, 1)
 
 

@@ -23,7 +23,6 @@ from ragcore import (
     Retry,
     UnavailableError,
 )
-from ragcore._calls.held import release_idle
 from ragcore._calls.persist import wait_before_next
 from ragcore.testing import Delay, FakeClock, Script, scripted
 
@@ -374,7 +373,7 @@ def test_cancellation_passes_through(clock: FakeClock) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await release_idle()
+        await ragcore.aclose()
         assert script.opened == script.closed == 1
         return len(script.requests)
 

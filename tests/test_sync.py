@@ -16,7 +16,6 @@ import pytest
 
 import ragcore
 from ragcore import Chunk, Completion, UnavailableError, sync
-from ragcore._calls.held import release_idle
 from ragcore.testing import Delay, Script, scripted
 
 STOP = Chunk(finish_reason="stop")
@@ -43,7 +42,7 @@ def test_a_call_without_a_loop() -> None:
 
     assert isinstance(answer, Completion)
     assert answer.text == "Goethe"
-    sync._wait(release_idle())
+    sync._wait(ragcore.aclose())
     assert script.closed == 1
     assert (model.reference, model.capabilities.images) == ("scripted:any", True)
 
@@ -95,7 +94,7 @@ def test_errors_come_out_as_they_are() -> None:
         ragcore.sync.completion("scripted:any", script=script),
     ):
         raise ZeroDivisionError
-    sync._wait(release_idle())
+    sync._wait(ragcore.aclose())
     assert script.closed == 1
 
 

@@ -10,6 +10,7 @@ from ragcore import sync
 from ragcore._calls.completion import CompletionModel
 from ragcore._calls.embedding import EmbeddingModel
 from ragcore._calls.exchange import Exchange
+from ragcore._calls.held import aclose
 from ragcore._calls.layers import Step
 from ragcore._calls.models import completion, embedding, list_models, providers
 from ragcore._calls.stream import CompletionStream
@@ -138,6 +139,7 @@ __all__ = [
     "UnknownProviderError",
     "UnsupportedError",
     "Usage",
+    "aclose",
     "assistant",
     "completion",
     "embedding",

@@ -133,7 +133,7 @@ async def asked(
     service: AnthropicService, model: str = MODEL, **options: Any
 ) -> AsyncIterator[ragcore.CompletionModel]:
     """Open *model* of *service*; retries don't wait."""
-    given = {
+    given: dict[str, Any] = {
         "api_key": KEY,
         "base_url": service.url,
         "retry": Retry(attempts=3, wait_initial=0, wait_max=0),

@@ -144,7 +144,10 @@ async def test_an_image_without_words() -> None:
 
 async def test_an_image_in_a_system_message_is_refused() -> None:
     """The API can't take it; it is not dropped."""
-    turns = [ragcore.Message("system", "Look.", (Image.from_bytes(PNG),)), ragcore.user("Well?")]
+    turns = [
+        ragcore.Message("system", "Look.", images=[Image.from_bytes(PNG)]),
+        ragcore.user("Well?"),
+    ]
     async with AnthropicService(Answer()).running() as service, asked(service) as model:
         with pytest.raises(ragcore.InvalidRequestError) as caught:
             await model.complete(turns)

@@ -133,7 +133,7 @@ async def test_what_is_no_address_is_refused(address: str) -> None:
 @pytest.mark.parametrize("name", ["api_key", "auth_token"])
 async def test_an_empty_key_is_refused(name: str) -> None:
     """HTTP could not carry it."""
-    options: dict[str, str] = {name: ""}
+    options: dict[str, Any] = {name: ""}
     with pytest.raises(ragcore.OptionsError, match=f"{name}: is empty"):
         async with ragcore.completion(f"anthropic:{MODEL}", **options) as model:
             await model.complete("Who?")

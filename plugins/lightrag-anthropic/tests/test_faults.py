@@ -15,7 +15,10 @@ pytest.importorskip("llmock")
 @asynccontextmanager
 async def client_of(llmock: Any, **options: Any) -> AsyncIterator[ragcore.CompletionModel]:
     """Open a model of the chaos server."""
-    given = {"retry": Retry(attempts=3, wait_initial=0.05, wait_max=0.1), "timeout": 20}
+    given: dict[str, Any] = {
+        "retry": Retry(attempts=3, wait_initial=0.05, wait_max=0.1),
+        "timeout": 20,
+    }
     async with ragcore.completion(
         "anthropic:claude-haiku-5-5",
         api_key="llmock-test-key",

@@ -129,7 +129,7 @@ def test_every_stop_reason_is_known() -> None:
 
 @asynccontextmanager
 async def model_of(service: Bedrock, keys: dict[str, Any]) -> AsyncIterator[Any]:
-    settings = {"endpoint_url": service.url, "retry": Retry(2, None, 0, 0), **keys}
+    settings = {"endpoint_url": service.url, "retry": Retry(2, wait_initial=0, wait_max=0), **keys}
     async with ragcore.completion("bedrock:amazon.nova-lite-v1:0", **settings) as model:
         yield model
 

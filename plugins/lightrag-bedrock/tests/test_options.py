@@ -11,7 +11,7 @@ from bedrock_double import Bedrock
 import ragcore
 from lightrag_bedrock import BedrockOptions
 from ragcore import OptionsError, Retry
-from ragcore._calls.opening import completion_model, resolve_completion, resolve_embedding
+from ragcore._calls.opening import resolve_completion, resolve_embedding
 from ragcore.options import Sources, read
 from ragcore.testing.server import Answer, Request
 
@@ -48,7 +48,7 @@ async def request_of_role(**options: Any) -> Request:
     async with Bedrock(Answer()).running() as service:
         keywords = {"endpoint_url": service.url, "retry": Retry(attempts=1), **options}
         opening = resolve_completion(MODEL, keywords, Sources(role="extract"))
-        async with completion_model(opening) as model:
+        async with ragcore.CompletionModel.opened(opening) as model:
             await model.complete("hi")
     return service.requests[-1]
 

@@ -129,7 +129,7 @@ async def completing(
     service: HFInferenceService, model: str = MODEL, **options: Any
 ) -> AsyncIterator[ragcore.CompletionModel]:
     """Open *model* of *service*; retries don't wait."""
-    given = {
+    given: dict[str, Any] = {
         "token": TOKEN,
         "base_url": service.url,
         "retry": Retry(attempts=3, wait_initial=0, wait_max=0),
@@ -144,7 +144,7 @@ async def embedding(
     service: HFInferenceService, model: str = "BAAI/bge-small-en-v1.5", **options: Any
 ) -> AsyncIterator[ragcore.EmbeddingModel]:
     """Open the embedding *model* of *service*; retries don't wait."""
-    given = {
+    given: dict[str, Any] = {
         "token": TOKEN,
         "base_url": service.url,
         "retry": Retry(attempts=3, wait_initial=0, wait_max=0),

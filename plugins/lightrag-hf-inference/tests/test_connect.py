@@ -112,7 +112,7 @@ async def test_embeddings_come_from_hugging_faces_own_servers() -> None:
         ({"token": f"{TOKEN}\n"}, "token"),
     ],
 )
-async def test_a_bad_option_is_named_and_not_shown(options: dict[str, str], name: str) -> None:
+async def test_a_bad_option_is_named_and_not_shown(options: dict[str, Any], name: str) -> None:
     """What is no address, or has a password; a line break that came with a token."""
     with pytest.raises(ragcore.OptionsError, match=name) as caught:
         async with ragcore.completion(f"hf-inference:{MODEL}", **options):

@@ -89,11 +89,11 @@ async def test_too_long_texts_are_refused_uncut() -> None:
     """The service is told not to cut, and says no."""
     async with Lengths().running() as service, embedding(service) as model:
         service.longest = 5
-        with pytest.raises(ragcore.ContextLengthError, match="less than 5 tokens"):
+        with pytest.raises(ragcore.ContextLengthError, match="less than 5 tokens") as caught:
             await model.embed(["short", "much too long"])
 
-    assert service.requests[0].json["truncate"] is False
-    assert len(service.requests) == 1
+    assert caught.value.positions == (1,)
+    assert [request.json["truncate"] for request in service.requests] == [False] * 3
 
 
 async def test_too_long_texts_are_cut_and_counted() -> None:

@@ -19,7 +19,7 @@ from ragcore.testing.contracts import (
 )
 
 SaveModel = Callable[..., Path]
-HERE = {"device": "cpu", "keep_alive": 0.0}
+HERE: dict[str, Any] = {"device": "cpu", "keep_alive": 0.0}
 
 
 class TestPlugin(PluginContract):

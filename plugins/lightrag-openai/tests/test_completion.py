@@ -323,7 +323,7 @@ async def test_responses_have_the_same_records(stream: bool) -> None:
     assert service.requests[0].path == "/v1/responses"
     assert (answer.text, answer.reasoning) == ("It was Goethe", "Hm.")
     assert answer.finish_reason == "length"
-    assert answer.usage == ragcore.Usage(7, 2, 4, 1)
+    assert answer.usage == ragcore.Usage(7, 2, cached_input_tokens=4, reasoning_tokens=1)
 
 
 async def test_responses_report_errors_in_a_stream() -> None:

@@ -17,7 +17,7 @@ from lightrag_openai import AzureOpenAIOptions, OpenAIOptions
 from lightrag_openai._connect import list_models
 from lightrag_openai._rows import ROWS
 from ragcore import CompletionModel, OptionsError, Retry, Secret
-from ragcore._calls.opening import completion_model, resolve_completion
+from ragcore._calls.opening import resolve_completion
 from ragcore.testing.server import Answer, Failure, Request, Vectors
 
 ONCE = Retry(attempts=1)
@@ -215,7 +215,7 @@ async def test_headers_of_the_user_are_shown_nowhere(
     options = {"api_key": "k-0123456789", "default_headers": headers, "retry": ONCE}
     async with service.running():
         opening = resolve_completion(reference, options | where(service, reference))
-        async with completion_model(opening) as model:
+        async with CompletionModel.opened(opening) as model:
             with pytest.raises(ragcore.AuthenticationError) as caught:
                 await model.complete("Who?")
 
@@ -241,7 +241,7 @@ async def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatc
         monkeypatch.delenv(name, raising=False)
     async with OpenAI(Answer()).running() as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        options = {"api_key": "k", "base_url": "http://nowhere.invalid/v1"}
+        options: dict[str, Any] = {"api_key": "k", "base_url": "http://nowhere.invalid/v1"}
         async with ragcore.completion("openai:a", **options) as model:
             await model.complete("Who?")
 

@@ -144,9 +144,13 @@ def _forget(here: _Here, entry: Held[Any]) -> None:
         _open.pop(here, None)
 
 
-async def release_idle() -> None:
+async def aclose() -> None:
     """
-    Close what nobody uses on the running loop, and what becomes free by that.
+    Close what is kept open on the running event loop, and used by nobody.
+
+    Clients are kept for half a minute after their last model, and LightRAG's functions keep their
+    models for as long as the loop. Needed only where a loop goes on: what is open is closed with
+    its loop.
 
     Raises:
         ExceptionGroup: Some could not be closed; all were tried.
@@ -189,4 +193,4 @@ def _close_stopped_loops() -> None:
     """Close what is held on loops that nobody ended, as LightRAG's synchronous functions leave."""
     for pid, loop in list(_open):
         if pid == os.getpid() and not (loop.is_closed() or loop.is_running()):
-            loop.run_until_complete(release_idle())
+            loop.run_until_complete(aclose())

@@ -24,11 +24,11 @@ Models are opened by the first call and stay open for as long as its event loop,
 
 from typing import TYPE_CHECKING, Any
 
+from ragcore._calls.held import aclose
 from ragcore.lightrag import _engine
 from ragcore.lightrag._asking import llm_model_func
 from ragcore.lightrag._embedding import embedding_func
 from ragcore.lightrag._from_env import from_env
-from ragcore.lightrag._keeper import aclose
 from ragcore.lightrag._roles import role_llm_configs
 from ragcore.lightrag._tokenizer import tokenizer
 

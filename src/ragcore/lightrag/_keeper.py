@@ -2,7 +2,8 @@
 Keeps models open from one call of LightRAG's to the next.
 
 LightRAG is handed functions, and never says that it is done with them. So somebody else owns what
-they use: a task for each model, which ends with its event loop, upon :func:`aclose`, or at exit.
+they use: a task for each model, which ends with its event loop, upon :func:`ragcore.aclose`, or at
+exit.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import attrs
 from ragcore._calls.attempts import Deadline
 from ragcore._calls.completion import CompletionModel
 from ragcore._calls.embedding import EmbeddingModel
-from ragcore._calls.held import Open, held, release_all, release_idle
+from ragcore._calls.held import Open, held, release_all
 from ragcore._calls.opening import Opening
 from ragcore._calls.owner import Owner
 from ragcore.errors import RequestTimeoutError
@@ -102,16 +103,3 @@ async def _opened(open_: Open[Kept[ModelT]], opening: Opening[Any]) -> tuple[Kep
 def _rounded(deadline: Deadline) -> float:
     """Return the seconds that are left, as a call takes them: without a deadline 0."""
     return max(0.1, round(deadline.left, 1)) if deadline.timeout else 0.0
-
-
-async def aclose() -> None:
-    """
-    Close what the running event loop's functions hold open; the next call opens it again.
-
-    Clients that nobody uses any more are closed, too. Needed only where a loop goes on after
-    LightRAG: models are closed with their loop.
-
-    Raises:
-        ExceptionGroup: Models that could not be closed; all were tried.
-    """
-    await release_idle()
