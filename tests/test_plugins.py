@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -590,6 +591,40 @@ def test_a_provider_without_the_task_is_unsupported() -> None:
 
     with pytest.raises(ragcore.UnsupportedError, match="'acme' has no embedding"):
         registry.embedding_provider("acme")
+
+
+def test_layers_hook_brings_layers() -> None:
+    """In the order of the packages' names, each with the distribution that brings it."""
+
+    class Layers:
+        def __init__(self, *names: str) -> None:
+            self.names = names
+
+        @hookimpl
+        def ragcore_layers(self) -> Iterator[ragcore.Layer]:
+            for name in self.names:
+                yield ragcore.Layer(name=name, around="call", wrap="acme:wrap")
+
+    layers = built(zebra=Layers("first", "second"), acme=Layers("third")).layers
+
+    assert [(distribution, layer.name) for distribution, layer in layers] == [
+        ("acme", "third"),
+        ("zebra", "first"),
+        ("zebra", "second"),
+    ]
+
+
+def test_a_layer_that_is_none_sets_its_plugin_aside() -> None:
+    """By what the hook returned."""
+
+    class Wrong:
+        @hookimpl
+        def ragcore_layers(self) -> list[str]:
+            return ["acme:wrap"]
+
+    (broken,) = built(acme=Wrong()).broken
+
+    assert broken.reason == "ragcore_layers returned a str, no Layer"
 
 
 def test_options_hook_registers_groups() -> None:

@@ -158,18 +158,38 @@ def ragcore_options() -> Iterable[type[BindingOptions]]:
 @hookspec
 def ragcore_layers() -> Iterable[Layer]:
     """
-    Return what to put around calls, or around each of their attempts: one record a layer.
+    Return what to put around calls, or around their attempts: one record a layer.
 
-    For tracing, recording, caching, limits. Called once, when something first asks for a provider.
-    It must be quick, without I/O::
+    For tracing, recording, caching and limits. Called once, when something first asks for a
+    provider. It must be quick, without I/O.
 
+    The code of a record wraps a *step*: a function of an exchange that returns an async context
+    manager. A step is entered to ask, and left when the answer has been read; so one layer serves
+    completion, streams and embedding, and to try again is to enter again. The code is called once
+    for each model that is opened. With ``around="call"`` its step is entered once a call, with
+    ``around="attempt"`` once an attempt; of an embedding, once an attempt at each of its requests.
+
+    A layer may
+
+    - look at ``exchange.request`` before, and at ``exchange.answer`` after: a ``Completion`` or
+      ``Embeddings``, also of a stream that was read to its end; None of one that was not;
+    - answer by itself: yield a ``Completion`` (for a stream, too) or ``Embeddings`` without
+      entering the step;
+    - wait before it enters. What it holds is free while a retry waits, and kept until a stream is
+      closed; ``exchange.attempts.queued`` takes the seconds;
+    - read or replace the chunks of a stream: ``exchange.streams`` says that one was asked for, and
+      what the step yields is then an iterator of ``Chunk``;
+    - ask another model within the same deadline, by that model's ``step(exchange)``;
+    - raise: an error before the step yields ends the attempt, and the class says whether another
+      one follows.
+
+    The layers of a package stand in its order, the first outermost; packages stand in the order of
+    their names. ::
+
+        # ragcore_acme/__init__.py
         @hookimpl
         def ragcore_layers():
             yield Layer(name="acme-audit", around="call", wrap="ragcore_acme.audit:wrap")
-
-    The code wraps a *step*: a function of an exchange that returns an async context manager. A
-    step is entered to ask, and left when the answer has been read; so one layer serves
-    completion, streams and embedding. ::
 
         # ragcore_acme/audit.py
         from contextlib import asynccontextmanager
@@ -183,23 +203,6 @@ def ragcore_layers() -> Iterable[Layer]:
                     print(exchange.opening.reference, exchange.answer.usage)
 
             return audited
-
-    *wrap* is called once for each model that is opened, each step once for each call (``around=
-    "call"``), or once for each attempt (``around="attempt"``; of an embedding, once for each
-    attempt at each of its requests). What a layer may do:
-
-    - look at ``exchange.request`` before, and at ``exchange.answer`` after: a ``Completion`` or
-      ``Embeddings``, also of a stream that was read to its end; else None;
-    - answer by itself: yield a ``Completion`` (for a stream, too) or ``Embeddings`` without
-      entering *step*, and set ``exchange.answer``;
-    - wait before it enters; what it holds is free while a retry waits, and kept until a stream is
-      closed (``around="attempt"``); ``exchange.attempts.queued`` takes the seconds;
-    - wrap a stream: ``answer`` is then an iterator of chunks, and so is what it yields;
-    - ask another model: ``async with ragcore.completion(…) as other, other.step(exchange) as
-      answer``, within the same deadline.
-
-    Layers of a package stand in the order in which it yields them, the first outermost; packages
-    in the order of their names.
     """
     raise AssertionError("a specification is not called")
 
