@@ -8,7 +8,7 @@ from anthropic_double import MODEL, REQUEST_ID, AnthropicService, asked, message
 
 import ragcore
 from ragcore import Image, JSONObject, JSONSchema, Usage
-from ragcore.testing.server import Answer, Broken, Connection, Failure, Reply, Request
+from ragcore.testing.server import Answer, Connection, Failure, Reply, Request
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
 CITY = {
@@ -301,29 +301,6 @@ async def test_an_error_with_status_200_is_an_error() -> None:
             await model.complete("Who?")
 
     assert len(service.requests) == 3
-
-
-@pytest.mark.parametrize("how", ["reset", "end"])
-async def test_an_answer_that_breaks_off_is_asked_for_again(how: Any) -> None:
-    """A body cut in the middle is nothing to read."""
-    async with (
-        AnthropicService(Broken(how), Answer()).running() as service,
-        asked(service) as model,
-    ):
-        answer = await model.complete("Who?")
-
-    assert answer.text == "Goethe"
-    assert answer.timings.attempts == 2
-
-
-async def test_half_an_answer_in_one_piece_is_an_error() -> None:
-    """Ended as HTTP wants it, but no JSON."""
-    async with (
-        AnthropicService(Broken("unfinished")).running() as service,
-        asked(service) as model,
-    ):
-        with pytest.raises(ragcore.ProviderError):
-            await model.complete("Who?")
 
 
 async def test_the_sdk_does_not_retry() -> None:

@@ -2,8 +2,6 @@
 
 import logging
 import pickle
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -207,10 +205,3 @@ async def test_one_client_serves_all_models_of_an_account() -> None:
         await other.complete("Who?")
 
     assert service.connections == 1
-
-
-def test_the_plugin_imports_no_sdk() -> None:
-    """Listing what is installed stays quick."""
-    code = "import sys, lightrag_anthropic; sys.exit('anthropic' in sys.modules)"
-
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603

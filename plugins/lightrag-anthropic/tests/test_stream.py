@@ -1,6 +1,5 @@
 """A streamed answer, and how it can end."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -8,7 +7,7 @@ from anthropic_double import MODEL, AnthropicService, asked, encoded, events
 
 import ragcore
 from ragcore import Usage
-from ragcore.testing.server import Answer, Broken, Connection, Failure, Reply, Request
+from ragcore.testing.server import Answer, Connection, Failure, Reply, Request
 
 
 class Events(AnthropicService):
@@ -78,17 +77,6 @@ async def test_events_of_the_future_say_nothing() -> None:
         chunks = await read(model)
 
     assert "".join(chunk.text for chunk in chunks) == "Goethe"
-
-
-@pytest.mark.parametrize("how", ["reset", "end", "unfinished", "garbage"])
-async def test_a_stream_that_breaks_is_an_error_with_the_text_so_far(how: Any) -> None:
-    """Whatever breaks it, and even if the rest comes."""
-    async with AnthropicService(Broken(how)).running() as service, asked(service) as model:
-        with pytest.raises(ragcore.InterruptedStreamError) as caught:
-            await read(model)
-
-    assert caught.value.text == "Goe"
-    assert len(service.requests) == 1
 
 
 async def test_a_stop_reason_without_message_stop_is_no_end() -> None:
@@ -189,37 +177,6 @@ async def test_a_refused_stream_is_tried_again() -> None:
         chunks = await read(model)
 
     assert "".join(chunk.text for chunk in chunks) == "Goethe"
-
-
-async def test_a_stalled_stream_ends_with_the_deadline() -> None:
-    """And its connection is released."""
-    async with AnthropicService(Broken("stall")).running() as service, asked(service) as model:
-        with pytest.raises(ragcore.RequestTimeoutError):
-            await read(model, timeout=0.3)
-        while not service.left:
-            await asyncio.sleep(0.005)
-
-    assert service.left == 1
-
-
-async def test_leaving_a_stream_releases_the_connection() -> None:
-    """At once, in the middle of the answer."""
-    async with AnthropicService(Broken("stall")).running() as service, asked(service) as model:
-        async with model.stream("Who?") as chunks:
-            await anext(chunks)
-        while not service.left:
-            await asyncio.sleep(0.005)
-
-    assert service.left == 1
-
-
-async def test_a_stream_read_to_its_end_leaves_its_connection_to_the_next() -> None:
-    """One connection for all."""
-    async with AnthropicService(Answer()).running() as service, asked(service) as model:
-        for _ in range(3):
-            await read(model)
-
-    assert service.connections == 1
 
 
 async def test_a_real_server_streams(llama_server: str) -> None:

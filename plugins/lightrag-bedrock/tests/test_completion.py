@@ -413,18 +413,6 @@ async def test_an_early_error_inside_a_stream_is_tried_again(keys: dict[str, Any
     assert len(service.requests) == 2
 
 
-@pytest.mark.parametrize("how", ["reset", "end", "unfinished", "garbage"])
-async def test_a_stream_that_breaks(how: Any, keys: dict[str, Any]) -> None:
-    """Is an error that keeps the text so far, and is not tried again."""
-    async with Bedrock(Broken(how)).running() as service, model_of(service, keys) as model:
-        with pytest.raises(ragcore.InterruptedStreamError) as caught:
-            async with model.stream("hi") as chunks:
-                [chunk async for chunk in chunks]
-
-    assert caught.value.text == "Goe"
-    assert len(service.requests) == 1
-
-
 class Odd(Bedrock):
     """Streams an event that lacks what it must have."""
 
@@ -447,19 +435,6 @@ async def test_a_damaged_event_is_not_skipped(payload: Any, keys: dict[str, Any]
         with pytest.raises(ragcore.InterruptedStreamError):
             async with model.stream("hi") as chunks:
                 [chunk async for chunk in chunks]
-
-
-@pytest.mark.parametrize("how", ["reset", "end"])
-async def test_an_answer_that_breaks_is_tried_again(how: Any, keys: dict[str, Any]) -> None:
-    """In one piece there is nothing to keep."""
-    async with (
-        Bedrock(Broken(how), Answer()).running() as service,
-        model_of(service, keys) as model,
-    ):
-        answer = await model.complete("hi")
-
-    assert answer.text == "Goethe"
-    assert len(service.requests) == 2
 
 
 class Short(Bedrock):
@@ -609,17 +584,6 @@ async def test_a_model_that_was_closed(keys: dict[str, Any]) -> None:
         with pytest.raises(RuntimeError, match="closed"):
             async with model.stream("hi"):
                 pass
-
-
-async def test_connections_are_kept(keys: dict[str, Any]) -> None:
-    """One after the other, calls and streams share one."""
-    async with Bedrock(Answer()).running() as service, model_of(service, keys) as model:
-        for _ in range(3):
-            await model.complete("hi")
-            async with model.stream("hi") as chunks:
-                [chunk async for chunk in chunks]
-
-    assert service.connections == 1
 
 
 async def test_calls_at_once(keys: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from lightrag_bedrock._sockets import Call, make_breakable
+from lightrag_bedrock._sockets import BrokenOffError, Call, _HTTPConnection, make_breakable
 
 
 def client_of(port: int) -> object:
@@ -99,6 +99,24 @@ def test_a_call_that_was_broken_off_begins_nothing() -> None:
 
     assert not thread.is_alive()
     assert "broken off before it began" in str(raised[0])
+
+
+def test_a_call_that_is_broken_off_while_it_connects_closes_its_socket() -> None:
+    """At once: whoever catches the error keeps nothing open."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connection = _HTTPConnection("127.0.0.1", server.getsockname()[1])
+        call = Call()
+        call.break_off()
+        with call.in_this_thread(), pytest.raises(BrokenOffError) as caught:
+            connection.connect()
+        connection.close()
+        accepted, _ = server.accept()
+        with accepted:
+            accepted.settimeout(5)
+            left = accepted.recv(1)
+
+    assert caught.value.__traceback__ is not None
+    assert left == b""
 
 
 def test_a_call_that_is_over_is_left_alone() -> None:

@@ -17,7 +17,7 @@ from huggingface_hub.inference._providers import CONVERSATIONAL_AUTO_ROUTER
 import ragcore
 from ragcore import Image, JSONObject, JSONSchema, Usage
 from ragcore.testing import FakeClock
-from ragcore.testing.server import Answer, Broken, Connection, Failure, Reply, Request
+from ragcore.testing.server import Answer, Connection, Reply, Request
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -168,28 +168,6 @@ async def test_what_is_no_completion_is_an_error(body: object) -> None:
             await model.complete("Who?")
 
     assert len(service.requests) == 1
-
-
-@pytest.mark.parametrize("how", ["reset", "end"])
-async def test_an_answer_that_breaks_off_is_asked_for_again(how: Any) -> None:
-    """A body cut in the middle is nothing to read."""
-    broken = HFInferenceService(Broken(how), Answer())
-    async with broken.running() as service, completing(service) as model:
-        answer = await model.complete("Who?")
-
-    assert (answer.text, answer.timings.attempts) == ("Goethe", 2)
-
-
-async def test_the_sdk_does_not_retry() -> None:
-    """The host counts attempts; so does the wire."""
-    async with (
-        HFInferenceService(Failure(500)).running() as service,
-        completing(service) as model,
-    ):
-        with pytest.raises(ragcore.UnavailableError) as caught:
-            await model.complete("Who?")
-
-    assert len(service.requests) == caught.value.attempts == 3
 
 
 class Loading(HFInferenceService):

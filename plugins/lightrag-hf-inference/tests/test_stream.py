@@ -1,6 +1,5 @@
 """A streamed answer, and how it can end."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -8,7 +7,7 @@ from hf_inference_double import HFInferenceService, chunks, completing, encoded
 
 import ragcore
 from ragcore import Usage
-from ragcore.testing.server import Answer, Broken, Connection, Failure, Reply, Request
+from ragcore.testing.server import Answer, Connection, Failure, Reply, Request
 
 
 class Events(HFInferenceService):
@@ -65,15 +64,6 @@ async def test_line_separators_in_a_text_end_no_line() -> None:
     assert "".join(chunk.text for chunk in got) == "a b\u2028 c\x85 \U0001f600"
 
 
-async def test_a_stream_read_to_its_end_leaves_its_connection_to_the_next() -> None:
-    """One connection for all."""
-    async with HFInferenceService(Answer()).running() as service, completing(service) as model:
-        for _ in range(3):
-            await read(model)
-
-    assert service.connections == 1
-
-
 @pytest.mark.parametrize("finish", ["length", "content_filter"])
 async def test_why_a_stream_ended(finish: Any) -> None:
     """In ragcore's words."""
@@ -84,18 +74,6 @@ async def test_why_a_stream_ended(finish: Any) -> None:
         got = await read(model)
 
     assert got[-1].finish_reason == finish
-
-
-@pytest.mark.parametrize("how", ["reset", "end", "unfinished", "garbage"])
-async def test_a_stream_that_breaks_is_an_error_with_the_text_so_far(how: Any) -> None:
-    """Whatever breaks it, and even if the rest comes."""
-    broken = HFInferenceService(Broken(how))
-    async with broken.running() as service, completing(service) as model:
-        with pytest.raises(ragcore.InterruptedStreamError) as caught:
-            await read(model)
-
-    assert caught.value.text == "Goe"
-    assert len(service.requests) == 1
 
 
 async def test_done_without_a_finish_reason_is_no_end() -> None:
@@ -161,27 +139,3 @@ async def test_a_refused_stream_says_why_and_is_tried_again() -> None:
             await read(model)
 
     assert len(service.requests) == 2
-
-
-async def test_a_stalled_stream_ends_with_the_deadline() -> None:
-    """And its connection is released."""
-    stalled = HFInferenceService(Broken("stall"))
-    async with stalled.running() as service, completing(service) as model:
-        with pytest.raises(ragcore.RequestTimeoutError):
-            await read(model, timeout=0.3)
-        while not service.left:
-            await asyncio.sleep(0.005)
-
-    assert service.left == 1
-
-
-async def test_leaving_a_stream_releases_the_connection() -> None:
-    """At once, not when the account's connections close."""
-    stalled = HFInferenceService(Broken("stall"))
-    async with stalled.running() as service, completing(service) as model:
-        async with model.stream("Who?") as pieces:
-            await anext(pieces)
-        while not service.left:
-            await asyncio.sleep(0.005)
-
-    assert service.left == 1

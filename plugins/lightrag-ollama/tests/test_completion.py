@@ -166,17 +166,6 @@ async def test_an_empty_answer_is_an_error(finish: Any, error: type[ProviderErro
             await read(service)
 
 
-@pytest.mark.parametrize("how", ["reset", "end", "unfinished", "garbage"])
-async def test_a_broken_stream_is_no_short_answer(how: Any) -> None:
-    """It is interrupted, and what had come is kept; a malformed line is not skipped."""
-    async with OllamaService(Broken(how)).running() as service:
-        with pytest.raises(InterruptedStreamError) as caught:
-            await read(service)
-
-    assert caught.value.text == "Goe"
-    assert len(service.requests) == 1
-
-
 @pytest.mark.parametrize("how", ["reset", "end", "unfinished"])
 async def test_a_broken_answer_is_asked_for_again(how: Any) -> None:
     """Nobody has seen anything of it yet."""
@@ -222,18 +211,6 @@ async def test_a_stalled_answer_meets_the_deadline() -> None:
             await asyncio.sleep(0.01)
 
     assert service.left == 1
-
-
-async def test_leaving_a_stream_releases_its_connection() -> None:
-    """At once, while the model is still open."""
-    async with OllamaService(Broken("stall")).running() as service, completion(service) as model:
-        async with model.stream("Who?") as chunks:
-            first = await anext(aiter(chunks))
-        while not service.left:
-            await asyncio.sleep(0.01)
-
-        assert first.text == "Goe"
-        assert service.left == 1
 
 
 async def test_an_error_in_a_stream_is_an_error() -> None:

@@ -1,6 +1,11 @@
 """
 Fakes for tests: a provider that does what a script says, and a clock that doesn't wait.
 
+A test hands in what a provider or a service is to do, and gets back what it was asked. Tests of the
+host, of plugins and of users import this; the host itself never does. :mod:`ragcore.testing.server`
+is the scripted HTTP server on which doubles of services are built, and
+:mod:`ragcore.testing.contracts` has the tests that every provider has to pass.
+
 ::
 
     from ragcore.testing import FakeClock, Script, scripted

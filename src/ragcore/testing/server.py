@@ -175,11 +175,11 @@ class Service:
     """
 
     def __init__(self, *replies: Reply | Delay) -> None:
-        self.replies = list(replies)
+        self.replies: list[Reply | Delay] = list(replies)
         self.requests: list[Request] = []
-        self.connections = 0
-        self.left = 0
-        self.port = 0
+        self.connections: int = 0
+        self.left: int = 0
+        self.port: int = 0
         self._tls = False
 
     @property

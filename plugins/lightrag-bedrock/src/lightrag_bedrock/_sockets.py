@@ -77,7 +77,11 @@ class _Breakable:
         made: socket.socket = super()._new_conn()  # type: ignore[misc]  # a mixin to urllib3's
         # A duplicate: wrapping a socket in TLS takes its descriptor away from it.
         self._wire = made.dup()
-        self._take()
+        try:
+            self._take()
+        except BrokenOffError:
+            made.close()
+            raise
         return made
 
     def request(self, *args: Any, **kwargs: Any) -> Any:

@@ -36,16 +36,9 @@ A contract is a class whose methods are tests. Its subclass says who is asked, a
     class TestEmbedding(HTTPEmbeddingContract):
         case = ACME
 
-Which contract is for whom:
-
-==========================================================  =======================================
-:class:`PluginContract`                                     every plugin
-:class:`CompletionContract`, :class:`EmbeddingContract`     every model; the two below build on them
-:class:`LocalCompletionContract`,                           a model that runs on this machine
-:class:`LocalEmbeddingContract`
-:class:`HTTPCompletionContract`,                            a service, asked through its double
-:class:`HTTPEmbeddingContract`
-==========================================================  =======================================
+A model that runs on this machine keeps :class:`LocalCompletionContract` or
+:class:`LocalEmbeddingContract`: there the author writes ``opened()``, which opens the model. Both
+kinds build on :class:`CompletionContract` and :class:`EmbeddingContract`, which every model keeps.
 
 The tests are coroutines: ``pip install 'lightrag-core[testing]'``, and tell pytest-asyncio
 ``asyncio_mode = "auto"``.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ragcore import EmbeddingModel, RagcoreError
+from ragcore.testing.contracts._case import SECRET
 
 TEXTS = ["one", "the second text, which is the longest of them", "three"]
 
@@ -61,10 +62,12 @@ class EmbeddingContract:
         assert [asyncio.run(once()), asyncio.run(once())] == [3, 3]
 
     async def test_an_option_that_is_not_there_is_named(self) -> None:
-        """A misspelt option is no option: nothing is dropped in silence."""
-        with pytest.raises(RagcoreError, match="no_such_option"):
+        """A misspelt option is not dropped in silence; its error shows no key."""
+        with pytest.raises(RagcoreError, match="no_such_option") as caught:
             async with self.opened(no_such_option=1):
                 pass
+
+        assert SECRET not in str(caught.value)
 
 
 class LocalEmbeddingContract(EmbeddingContract):
