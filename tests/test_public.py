@@ -18,7 +18,7 @@ from ragcore import hookspecs
 
 MODULES = [
     importlib.import_module(f"ragcore{name}")
-    for name in ("", ".errors", ".hookspecs", ".lightrag", ".options", ".sync", ".testing")
+    for name in ("", ".errors", ".hookspecs", ".lightrag", ".options", ".sync", ".testing", ".wire")
 ]
 HOOKS = [name for name in vars(hookspecs) if name.startswith("ragcore_")]
 

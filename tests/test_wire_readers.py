@@ -126,6 +126,13 @@ async def test_types_and_identifiers() -> None:
     assert await events(body) == [Event("a", "ping", "7"), Event("b", "", "7"), Event("c", "", "7")]
 
 
+async def test_an_event_of_a_type_without_data_is_told_on_demand() -> None:
+    """Where types have a meaning, it is a damaged one."""
+    body = pieces(b"event: delta\n\ndata:\n\nid: 1\n\n")
+
+    assert [event async for event in event_stream(body, empty=True)] == [Event("", "delta")]
+
+
 ERROR = {"error": {"message": "no more water", "type": "billing_error"}}
 
 

@@ -20,19 +20,26 @@ _LINGER = 1.0  # seconds
 
 @attrs.frozen
 class Event:
-    """An event of a stream: its data, never empty, its type and the last identifier, if any."""
+    """An event of a stream: its data, its type and the last identifier, if any."""
 
     data: str
     event: str = ""
     id: str = ""
 
 
-async def event_stream(pieces: AsyncIterable[bytes]) -> AsyncGenerator[Event, None]:
+async def event_stream(
+    pieces: AsyncIterable[bytes], *, empty: bool = False
+) -> AsyncGenerator[Event, None]:
     """
     Yield the events of a ``text/event-stream``.
 
     Unlike a browser, this takes the end of the body for the end of an event: services forget the
     empty line, and half an event is no JSON.
+
+    Args:
+        pieces: The body, cut anywhere.
+        empty: Yield events, too, that have a type and no data, which the standard drops: where
+            types have a meaning, something is missing.
 
     Raises:
         ProviderError: JSON or a page came in place of events, or after them: what it says.
@@ -41,7 +48,7 @@ async def event_stream(pieces: AsyncIterable[bytes]) -> AsyncGenerator[Event, No
     Source:
         https://html.spec.whatwg.org/multipage/server-sent-events.html, section 9.2.6
     """
-    reading = _Events()
+    reading = _Events(empty=empty)
     async with aclosing(_split(pieces, translate=True)) as each:
         async for line in each:
             if event := reading.read(line):
@@ -96,8 +103,9 @@ async def _split(pieces: AsyncIterable[bytes], *, translate: bool) -> AsyncGener
 class _Events:
     """The event that is being read; *stray* is what is no field of any."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, empty: bool) -> None:
         self.stray = ""
+        self._takes_empty = empty
         self._data: list[str] = []
         self._event = ""
         self._id = ""
@@ -114,10 +122,11 @@ class _Events:
         return None
 
     def end(self) -> Event | None:
-        """Return the event, if it has data, and begin the next."""
+        """Return the event, if it is one, and begin the next."""
         data, event = "\n".join(self._data), self._event
         self._data, self._event = [], ""
-        return Event(data, event, self._id) if data else None
+        is_event = data or (event and self._takes_empty)
+        return Event(data, event, self._id) if is_event else None
 
     def _take(self, name: str, value: str = "") -> None:
         value = value.removeprefix(" ")
