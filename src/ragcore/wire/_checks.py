@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
-# Of a name, or a number of IPv6; a port from 1 to 65535; a path without query and fragment.
+# The patterns mean the same in JSON Schema.
 _HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]\\\x00-\x1f\x7f]+)"
-_PORT = r"(?::(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]))?"
-ADDRESS_PATTERN = rf"[Hh][Tt][Tt][Pp][Ss]?://{_HOST}{_PORT}(?:/[^\s?#\\\x00-\x1f\x7f]*)?"
+_BELOW_65536 = (
+    "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+)
+ADDRESS_PATTERN = rf"[Hh][Tt][Tt][Pp][Ss]?://{_HOST}(?::(?:{_BELOW_65536}))?(?:/[^\s?#\\\x00-\x1f\x7f]*)?"
 ADDRESS_PROBLEM = (
     "is not http:// or https://, a host, and perhaps a port and a path; a key has an option of "
     "its own"
