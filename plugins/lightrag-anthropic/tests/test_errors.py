@@ -7,11 +7,11 @@ from importlib import import_module
 import anthropic
 import httpx2
 import pytest
-from servers.anthropic import KEY, REQUEST_ID, AnthropicService, asked
-from servers.wire import Answer, Failure
+from anthropic_double import KEY, REQUEST_ID, AnthropicService, asked
 
 import ragcore
 from lightrag_anthropic._errors import TABLE, translated
+from ragcore.testing.server import Answer, Failure
 
 # Of signing in as a workload, which has no better name than that it failed.
 BY_THE_ROOT = ("WorkloadIdentityError",)

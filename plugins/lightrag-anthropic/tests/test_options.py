@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from servers.anthropic import AnthropicService, asked
-from servers.wire import Answer
+from anthropic_double import AnthropicService, asked
 
 import ragcore
 from lightrag_anthropic import AnthropicLLMOptions
+from ragcore.testing.server import Answer
 
 ON_THE_WIRE: dict[str, tuple[Any, dict[str, Any]]] = {
     "max_tokens": (64, {"max_tokens": 64}),

@@ -4,11 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from servers.anthropic import MODEL, AnthropicService, asked, encoded, events
-from servers.wire import Answer, Broken, Connection, Failure, Reply, Request
+from anthropic_double import MODEL, AnthropicService, asked, encoded, events
 
 import ragcore
 from ragcore import Usage
+from ragcore.testing.server import Answer, Broken, Connection, Failure, Reply, Request
 
 
 class Events(AnthropicService):

@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from servers.bedrock import Bedrock, event
-from servers.wire import Answer, Broken, Connection, Failure, Reply, Request
+from bedrock_double import Bedrock, event
 
 import ragcore
 from ragcore import Image, Retry, Usage
+from ragcore.testing.server import Answer, Broken, Connection, Failure, Reply, Request
 
 PNG = base64.b64decode("iVBORw0KGgo=")
 QUICK = Retry(attempts=3, wait_initial=0, wait_max=0)
@@ -390,7 +390,7 @@ class Early(Bedrock):
 
     async def _stream(self, reply: Reply, connection: Connection) -> None:
         if isinstance(reply, Failure):
-            from servers.bedrock import exception
+            from bedrock_double import exception
 
             await connection.begin({"Content-Type": "application/vnd.amazon.eventstream"})
             await connection.chunk(exception(reply.code, reply.message))

@@ -16,12 +16,12 @@ from typing import Any
 import boto3
 import pytest
 import trustme
-from servers.bedrock import Bedrock
-from servers.wire import Answer, Failure
+from bedrock_double import Bedrock
 
 import ragcore
 from lightrag_bedrock import BedrockOptions
 from ragcore import Retry, Secret
+from ragcore.testing.server import Answer, Failure
 
 ONCE = Retry(attempts=1)
 MODEL = "bedrock:amazon.nova-lite-v1:0"
@@ -143,7 +143,7 @@ async def test_keys_that_are_given_beat_a_bearer_token_of_the_environment(
 
 async def test_a_cancelled_call_over_tls(tls: ssl.SSLContext) -> None:
     """Gives back its socket, too, and streams do."""
-    from servers.wire import Broken
+    from ragcore.testing.server import Broken
 
     async with Bedrock(Broken("stall"), Answer()).running(tls) as service:
         options = {"region": "us-east-1", "bearer_token": "b", "max_connections": 1}

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from servers.bedrock import Bedrock
-from servers.wire import Answer, Broken, Connection, Failure, Reply, Request, Vectors
+from bedrock_double import Bedrock
 
 import ragcore
 from lightrag_bedrock._families import capabilities_of, describe, family_of
 from ragcore import Retry
+from ragcore.testing.server import Answer, Broken, Connection, Failure, Reply, Request, Vectors
 
 QUICK = Retry(attempts=3, wait_initial=0, wait_max=0)
 TITAN_V1 = "amazon.titan-embed-text-v1"

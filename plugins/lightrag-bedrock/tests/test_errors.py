@@ -10,13 +10,13 @@ from typing import Any
 import botocore.session
 import pytest
 import urllib3.exceptions
+from bedrock_double import Bedrock
 from botocore import eventstream, exceptions
-from servers.bedrock import Bedrock
-from servers.wire import Failure
 
 import ragcore
 from lightrag_bedrock._errors import BY_CLASS, BY_CODE, of_answer, translated
 from ragcore import Retry
+from ragcore.testing.server import Failure
 
 ROOTS = {exceptions.BotoCoreError, exceptions.UndefinedModelAttributeError}
 

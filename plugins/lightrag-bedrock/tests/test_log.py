@@ -9,12 +9,12 @@ from typing import Any
 import boto3
 import botocore.session
 import pytest
+from bedrock_double import Bedrock
 from botocore.credentials import RefreshableCredentials
-from servers.bedrock import Bedrock
-from servers.wire import Answer
 
 import ragcore
 from lightrag_bedrock._log import mask
+from ragcore.testing.server import Answer
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.bedrock import Bedrock
-from servers.wire import Answer, Request
+from bedrock_double import Bedrock
 
 import ragcore
 from lightrag_bedrock import BedrockOptions
 from ragcore import OptionsError, Retry
 from ragcore._calls.opening import completion_model, resolve_completion, resolve_embedding
 from ragcore.options import Sources, read
+from ragcore.testing.server import Answer, Request
 
 MODEL = "bedrock:amazon.nova-lite-v1:0"
 ROLE = {

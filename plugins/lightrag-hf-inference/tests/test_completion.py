@@ -4,8 +4,7 @@ import base64
 from typing import Any
 
 import pytest
-from huggingface_hub.inference._providers import CONVERSATIONAL_AUTO_ROUTER
-from servers.hf_inference import (
+from hf_inference_double import (
     MODEL,
     REQUEST_ID,
     TOKEN,
@@ -13,11 +12,12 @@ from servers.hf_inference import (
     completing,
     completion,
 )
-from servers.wire import Answer, Broken, Connection, Failure, Reply, Request
+from huggingface_hub.inference._providers import CONVERSATIONAL_AUTO_ROUTER
 
 import ragcore
 from ragcore import Image, JSONObject, JSONSchema, Usage
 from ragcore.testing import FakeClock
+from ragcore.testing.server import Answer, Broken, Connection, Failure, Reply, Request
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hf_inference_double import MODEL, TOKEN, HFInferenceService, completing, embedding
 from huggingface_hub import constants
 from huggingface_hub.utils import _detect_agent
-from servers.hf_inference import MODEL, TOKEN, HFInferenceService, completing, embedding
-from servers.wire import Answer, Failure, Vectors
 
 import ragcore
 from lightrag_hf_inference import HFInferenceEmbeddingOptions, HFInferenceOptions
 from lightrag_hf_inference._connect import ROUTER, connect, list_models
 from lightrag_hf_inference._embedding import HFInferenceEmbedding
+from ragcore.testing.server import Answer, Failure, Vectors
 
 
 @pytest.mark.parametrize("variable", ["HF_INFERENCE_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from servers.hf_inference import TOKEN, HFInferenceService, embedding
-from servers.wire import Broken, Connection, Failure, Reply, Request, Vectors
+from hf_inference_double import TOKEN, HFInferenceService, embedding
 
 import ragcore
 from ragcore import Usage
+from ragcore.testing.server import Broken, Connection, Failure, Reply, Request, Vectors
 
 ROWS = Vectors([[1.0, 0.0], [0.0, 1.0]])
 

@@ -4,12 +4,12 @@ import inspect
 
 import httpx2
 import pytest
+from hf_inference_double import REQUEST_ID, TOKEN, HFInferenceService, completing
 from huggingface_hub import errors as hub
-from servers.hf_inference import REQUEST_ID, TOKEN, HFInferenceService, completing
-from servers.wire import Answer, Failure
 
 import ragcore
 from lightrag_hf_inference._errors import TABLE
+from ragcore.testing.server import Answer, Failure
 
 # Of files, repositories, jobs and the command line: no inference raises them.
 ELSEWHERE = {

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from servers.hf_inference import HFInferenceService, completing, embedding
-from servers.wire import Answer, Vectors
+from hf_inference_double import HFInferenceService, completing, embedding
 
 import ragcore
 from lightrag_hf_inference import HFInferenceEmbeddingOptions, HFInferenceLLMOptions
+from ragcore.testing.server import Answer, Vectors
 
 COMPLETION: dict[str, tuple[Any, dict[str, Any]]] = {
     "max_tokens": (64, {"max_tokens": 64}),

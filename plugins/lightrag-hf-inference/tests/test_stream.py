@@ -4,11 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from servers.hf_inference import HFInferenceService, chunks, completing, encoded
-from servers.wire import Answer, Broken, Connection, Failure, Reply, Request
+from hf_inference_double import HFInferenceService, chunks, completing, encoded
 
 import ragcore
 from ragcore import Usage
+from ragcore.testing.server import Answer, Broken, Connection, Failure, Reply, Request
 
 
 class Events(HFInferenceService):

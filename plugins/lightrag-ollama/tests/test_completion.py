@@ -7,8 +7,7 @@ import base64
 from typing import Any
 
 import pytest
-from servers.ollama import MODEL, OllamaService, completion
-from servers.wire import Answer, Broken, Failure
+from ollama_double import MODEL, OllamaService, completion
 
 import ragcore
 from ragcore import (
@@ -26,6 +25,7 @@ from ragcore import (
     UnsupportedError,
     Usage,
 )
+from ragcore.testing.server import Answer, Broken, Failure
 
 PICTURES = {
     "png": b"\x89PNG\r\n\x1a\n....",

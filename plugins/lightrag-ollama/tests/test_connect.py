@@ -6,14 +6,14 @@ import logging
 import pickle
 
 import pytest
-from servers.ollama import KEY, OllamaService, completion, embedding
-from servers.wire import Answer, Failure, Vectors
+from ollama_double import KEY, OllamaService, completion, embedding
 
 import lightrag_ollama._connect
 import ragcore
 from lightrag_ollama import OllamaOptions
 from lightrag_ollama._connect import Servers, connect
 from ragcore import AuthenticationError, Secret
+from ragcore.testing.server import Answer, Failure, Vectors
 
 OTHERS = (
     "OPENAI_API_KEY",

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from servers.ollama import OllamaService, embedding
-from servers.wire import Broken, Connection, Failure, Reply, Request, Vectors
+from ollama_double import OllamaService, embedding
 
 import ragcore
 from lightrag_ollama._describe import describe
 from lightrag_ollama.options import OllamaEmbeddingOptions
 from ragcore import ContextLengthError, ProviderError, RequestTimeoutError, UnavailableError, Usage
+from ragcore.testing.server import Broken, Connection, Failure, Reply, Request, Vectors
 
 LONG = "word " * 300
 

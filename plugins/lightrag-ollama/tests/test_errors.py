@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 import ollama
 import pytest
-from servers.ollama import OllamaService, completion
-from servers.wire import Answer, Failure
+from ollama_double import OllamaService, completion
 
 import ragcore
 from lightrag_ollama._errors import ROWS, Asked, translated
@@ -31,6 +30,7 @@ from ragcore import (
     UnavailableError,
     UnsupportedError,
 )
+from ragcore.testing.server import Answer, Failure
 
 STATUSES: list[tuple[int, str, type[RagcoreError], int]] = [
     (400, "invalid options", InvalidRequestError, 1),

@@ -6,14 +6,14 @@ from typing import Any
 
 import ollama
 import pytest
-from servers.ollama import OllamaService, completion, embedding
-from servers.wire import Answer, Vectors
+from ollama_double import OllamaService, completion, embedding
 
 import ragcore
 from lightrag_ollama import OllamaEmbeddingOptions, OllamaLLMOptions, OllamaOptions
 from lightrag_ollama.options import OllamaModelOptions
 from ragcore import OptionsError, Secret
 from ragcore.options import Sources, read
+from ragcore.testing.server import Answer, Vectors
 
 ENTRIES: dict[str, Any] = {
     "num_ctx": 8192,

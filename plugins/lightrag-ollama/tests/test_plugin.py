@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from servers.ollama import OllamaService
-from servers.wire import Answer
+from ollama_double import OllamaService
 
 import ragcore
 from lightrag_ollama import capabilities
 from lightrag_ollama._connect import connect
 from lightrag_ollama._models import list_models
 from lightrag_ollama.options import OllamaOptions
+from ragcore.testing.server import Answer
 
 
 def test_loading_the_plugin_imports_no_sdk() -> None:

@@ -6,14 +6,14 @@ import subprocess
 import sys
 
 import pytest
-from servers.openai import OpenAI
-from servers.wire import Answer, Failure, Vectors
+from openai_double import OpenAI
 
 import ragcore
 from lightrag_openai import compatible
 from lightrag_openai._rows import ROWS
 from ragcore import OptionsError, RateLimitError, Retry, Secret
 from ragcore.testing import plugin
+from ragcore.testing.server import Answer, Failure, Vectors
 
 NAMES = [
     "deepseek",

@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from servers.openai import OpenAI
-from servers.wire import Answer, Connection, Failure, Reply, Request
+from openai_double import OpenAI
 
 import ragcore
 from lightrag_openai import OpenAILLMOptions
@@ -24,6 +23,7 @@ from ragcore import (
     UnavailableError,
     UnsupportedError,
 )
+from ragcore.testing.server import Answer, Connection, Failure, Reply, Request
 
 ONCE = Retry(attempts=1)
 

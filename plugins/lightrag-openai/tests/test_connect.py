@@ -10,8 +10,7 @@ from typing import Any
 import attrs
 import httpx2
 import pytest
-from servers.openai import AzureOpenAI, OpenAI
-from servers.wire import Answer, Failure, Request, Vectors
+from openai_double import AzureOpenAI, OpenAI
 
 import ragcore
 from lightrag_openai import AzureOpenAIOptions, OpenAIOptions
@@ -19,6 +18,7 @@ from lightrag_openai._connect import list_models
 from lightrag_openai._rows import ROWS
 from ragcore import CompletionModel, OptionsError, Retry, Secret
 from ragcore._calls.opening import completion_model, resolve_completion
+from ragcore.testing.server import Answer, Failure, Request, Vectors
 
 ONCE = Retry(attempts=1)
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from servers.openai import OpenAI
-from servers.wire import Answer, Connection, Failure, Reply, Request, Vectors
+from openai_double import OpenAI
 
 import ragcore
 from lightrag_openai import OpenAIEmbeddingOptions
 from ragcore import ContextLengthError, ProviderError, Retry
+from ragcore.testing.server import Answer, Connection, Failure, Reply, Request, Vectors
 
 ROWS = [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]
 MODEL = "openai:text-embedding-3-small"

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import openai
 import pytest
-from servers.openai import OpenAI
-from servers.wire import Failure
+from openai_double import OpenAI
 
 import ragcore
 from lightrag_openai._errors import TABLE
@@ -23,6 +22,7 @@ from ragcore import (
     RateLimitError,
     Retry,
 )
+from ragcore.testing.server import Failure
 
 
 def sdk_errors() -> set[type[BaseException]]:

@@ -18,14 +18,18 @@ flag; a keyword must have the type.
 from ragcore.options._binding_options import BindingOptions
 from ragcore.options._declaration import OptionField, Scope, option
 from ragcore.options._reading import Sources, merge, read, refuse_twice
+from ragcore.options._secrets import Secret, secrets_in, without
 
 __all__ = [
     "BindingOptions",
     "OptionField",
     "Scope",
+    "Secret",
     "Sources",
     "merge",
     "option",
     "read",
     "refuse_twice",
+    "secrets_in",
+    "without",
 ]

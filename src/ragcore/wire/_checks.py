@@ -9,7 +9,8 @@ _HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]\\\x00-\x1f\x7f]+)"
 _BELOW_65536 = (
     "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
 )
-ADDRESS_PATTERN = rf"[Hh][Tt][Tt][Pp][Ss]?://{_HOST}(?::(?:{_BELOW_65536}))?(?:/[^\s?#\\\x00-\x1f\x7f]*)?"
+_PATH = r"(?:/[^\s?#\\\x00-\x1f\x7f]*)?"
+ADDRESS_PATTERN = rf"[Hh][Tt][Tt][Pp][Ss]?://{_HOST}(?::(?:{_BELOW_65536}))?{_PATH}"
 ADDRESS_PROBLEM = (
     "is not http:// or https://, a host, and perhaps a port and a path; a key has an option of "
     "its own"

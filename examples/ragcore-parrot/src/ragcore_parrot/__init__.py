@@ -15,6 +15,7 @@ from ragcore import (
     EmbeddingProvider,
     EmbeddingRequest,
     Embeddings,
+    FinishReason,
     NotFoundError,
     Usage,
     hookimpl,
@@ -82,18 +83,24 @@ class ParrotCompletion:
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Say it all at once."""
-        words = _repeated(request)
-        return Completion(" ".join(words), usage=Usage(1, len(words)))
+        words, reason = _repeated(request)
+        return Completion(" ".join(words), finish_reason=reason, usage=Usage(1, len(words)))
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Say it one by one."""
-        for number, word in enumerate(_repeated(request)):
+        words, reason = _repeated(request)
+        for number, word in enumerate(words):
             yield Chunk(word if number == 0 else f" {word}")
-        yield Chunk(finish_reason="stop")
+        yield Chunk(finish_reason=reason)
 
 
-def _repeated(request: CompletionRequest) -> list[str]:
-    return [f"{request.messages[-1].content}!"] * request.options.times
+def _repeated(request: CompletionRequest) -> tuple[list[str], FinishReason]:
+    """Return what the parrot says, and why it says no more."""
+    words = [f"{request.messages[-1].content}!"] * request.options.times
+    limit = request.max_output_tokens
+    if limit is None or len(words) <= limit:
+        return words, "stop"
+    return words[:limit], "length"
 
 
 class ParrotEmbedding:

@@ -14,7 +14,8 @@ import zlib
 from typing import Any
 from urllib.parse import unquote
 
-from servers.wire import (
+from ragcore.testing.contracts import SECRET, Case
+from ragcore.testing.server import (
     Answer,
     Broken,
     Connection,
@@ -238,3 +239,26 @@ def frame(headers: dict[str, str], payload: bytes) -> bytes:
     prelude = struct.pack("!II", 16 + len(packed) + len(payload), len(packed))
     checked = prelude + struct.pack("!I", zlib.crc32(prelude)) + packed + payload
     return checked + struct.pack("!I", zlib.crc32(checked))
+
+
+BEDROCK = Case(
+    "bedrock",
+    Bedrock,
+    lambda service: {
+        "access_key_id": "AKIDTEST",
+        "secret_access_key": SECRET,
+        "region": "us-east-1",
+        "endpoint_url": service.url,
+    },
+    lambda service: {
+        "AWS_ACCESS_KEY_ID": "AKIDTEST",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": service.url,
+    },
+    model="anthropic.claude-haiku-4-5-20251001-v1:0",
+    embedding_model="cohere.embed-english-v3",
+    # The service's own statuses say other things than HTTP's.
+    statuses={400: 1, 403: 1, 404: 1, 429: 3, 500: 3, 503: 3},
+)
+CASES = [BEDROCK]

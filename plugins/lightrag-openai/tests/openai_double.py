@@ -13,7 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from servers.wire import Answer, Broken, Connection, Failure, Reply, Request, Service, Vectors
+from ragcore.testing.contracts import SECRET, Case
+from ragcore.testing.server import (
+    Answer,
+    Broken,
+    Connection,
+    Failure,
+    Reply,
+    Request,
+    Service,
+    Vectors,
+)
 
 _EVENTS = {"Content-Type": "text/event-stream", "x-request-id": "req-1"}
 _JSON = {"Content-Type": "application/json", "x-request-id": "req-1"}
@@ -302,3 +312,41 @@ def _models() -> dict[str, Any]:
         for name in ("the-model", "another")
     ]
     return {"object": "list", "data": models}
+
+
+def _options(service: Service) -> dict[str, Any]:
+    return {"api_key": SECRET, "base_url": f"{service.url}/v1"}
+
+
+OPENAI = Case(
+    "openai",
+    OpenAI,
+    _options,
+    lambda service: {"OPENAI_API_KEY": SECRET, "OPENAI_BASE_URL": f"{service.url}/v1"},
+    model="any-model",
+    embedding_model="any-model",
+)
+AZURE = Case(
+    "azure",
+    AzureOpenAI,
+    lambda service: {"api_key": SECRET, "endpoint": service.url},
+    lambda service: {"AZURE_OPENAI_API_KEY": SECRET, "AZURE_OPENAI_ENDPOINT": service.url},
+    model="any-model",
+    embedding_model="any-model",
+)
+LLAMACPP = Case(
+    "llamacpp",
+    OpenAI,
+    _options,
+    lambda service: {"LLAMACPP_API_KEY": SECRET, "LLAMACPP_BASE_URL": f"{service.url}/v1"},
+    model="any-model",
+    embedding_model="any-model",
+)
+DEEPSEEK = Case(
+    "deepseek",
+    OpenAI,
+    _options,
+    lambda service: {"DEEPSEEK_API_KEY": SECRET, "DEEPSEEK_BASE_URL": f"{service.url}/v1"},
+    model="any-model",
+)
+CASES = [OPENAI, AZURE, LLAMACPP, DEEPSEEK]

@@ -14,7 +14,17 @@ from typing import Any
 
 import ragcore
 from ragcore import Retry
-from servers.wire import Answer, Broken, Connection, Failure, Reply, Request, Service, Vectors
+from ragcore.testing.contracts import SECRET, Case
+from ragcore.testing.server import (
+    Answer,
+    Broken,
+    Connection,
+    Failure,
+    Reply,
+    Request,
+    Service,
+    Vectors,
+)
 
 MODEL = "claude-haiku-5-5"
 KEY = "sk-ant-canary-0"
@@ -208,3 +218,13 @@ def _error(failure: Failure) -> dict[str, Any]:
     elif failure.code:
         error["details"] = {"error_code": failure.code}
     return {"type": "error", "error": error, "request_id": REQUEST_ID}
+
+
+ANTHROPIC = Case(
+    "anthropic",
+    AnthropicService,
+    lambda service: {"api_key": SECRET, "base_url": service.url},
+    lambda service: {"ANTHROPIC_API_KEY": SECRET, "ANTHROPIC_BASE_URL": service.url},
+    model="claude-haiku-5-5",
+)
+CASES = [ANTHROPIC]

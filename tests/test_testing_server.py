@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from servers.wire import Answer, Broken, Connection, Reply, Request, Service
+
+from ragcore.testing import Delay, FakeClock
+from ragcore.testing.server import Answer, Broken, Connection, Reply, Request, Service
 
 
 class Echo(Service):
@@ -71,3 +73,30 @@ async def test_a_client_that_leaves_is_noticed() -> None:
             await asyncio.sleep(0.01)
 
     assert service.left == 1
+
+
+def test_a_reply_can_come_late() -> None:
+    """A reply with a delay takes its time, on a clock that need not wait for it."""
+
+    async def late() -> bytes:
+        async with Echo(Delay(3, Answer("late"))).running() as service:
+            return await ask(service)
+
+    with FakeClock() as clock:
+        told = clock.run(late())
+
+    assert told.endswith(b"late")
+    assert clock.time == pytest.approx(3)
+
+
+async def test_a_test_can_wait_for_what_comes() -> None:
+    """For the first request, and for a client that leaves."""
+    async with Echo(Broken("stall")).running() as service:
+        _, writer = await asyncio.open_connection("localhost", service.port)
+        writer.write(b"POST /x HTTP/1.1\r\n\r\n")
+        await service.was_asked()
+        requests, left = len(service.requests), service.left
+        writer.close()
+        await service.was_left()
+
+    assert (requests, left, service.left) == (1, 0, 1)

@@ -1,8 +1,26 @@
 """
-A small HTTP server whose replies are scripted, down to how a connection breaks.
+A small HTTP server on loopback whose replies are scripted, down to how a connection breaks.
 
-Services' doubles are built on it: each knows the paths and the format of one service, and turns
-the same few replies into them, so that one test can ask them all.
+A double of a service is a subclass of :class:`Service`: it knows the paths and the format of that
+service, and sends the same few replies in them. So one test can ask the doubles of all services.
+
+::
+
+    class AcmeService(Service):
+        async def reply(self, request, reply, connection):
+            match reply:
+                case Answer():
+                    await connection.respond(200, json.dumps({"text": reply.text}).encode())
+                case Failure():
+                    await connection.respond(reply.status, reply.message.encode(), reply.headers)
+                case Broken():
+                    await connection.begin({"Content-Type": "application/json"})
+                    await connection.chunk(b'{"te')
+                    await connection.break_off(reply.how)
+
+    async with AcmeService(Failure(503), Answer("Goethe")).running() as service:
+        ...  # ask service.url
+    assert len(service.requests) == 2
 """
 
 from __future__ import annotations
@@ -10,16 +28,18 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import attrs
+
+from ragcore.testing._script import Delay
 
 
 @attrs.frozen
 class Request:
-    """What came over the wire."""
+    """A request as it came; names of *headers* are in lower case, *connection* counts from 1."""
 
     method: str
     path: str
@@ -35,7 +55,7 @@ class Request:
 
 @attrs.frozen
 class Answer:
-    """An answer of the service; *pieces* is how its text is cut where it is streamed."""
+    """An answer to a question; *pieces* is how its text is cut where it is streamed."""
 
     text: str = "Goethe"
     reasoning: str = ""
@@ -48,7 +68,7 @@ class Answer:
 
     @property
     def cut(self) -> tuple[str, ...]:
-        """The pieces; one for each word if nothing else was said."""
+        """The pieces; one for each word if *pieces* is empty."""
         words = self.text.split(" ")
         spaced = [words[0], *(f" {word}" for word in words[1:])]
         return self.pieces or tuple(piece for piece in spaced if piece)
@@ -56,17 +76,17 @@ class Answer:
 
 @attrs.frozen
 class Vectors:
-    """An answer to a request for embeddings: one row a text."""
+    """An answer to a request for embeddings: one row for each text."""
 
     rows: Sequence[Sequence[float]]
     input_tokens: int = 7
     order: tuple[int, ...] = ()
-    """In which the rows are sent, where the service numbers them."""
+    """Order in which a service that numbers its rows sends them."""
 
 
 @attrs.frozen
 class Failure:
-    """An error that the service reports."""
+    """An error that the service reports, with its own *code* where it has one."""
 
     status: int
     message: str = "no"
@@ -79,11 +99,11 @@ class Failure:
 @attrs.frozen
 class Broken:
     """
-    An answer that does not come to its end, cut after *pieces*.
+    An answer that does not come to its end; a stream breaks after *pieces*.
 
-    ``reset`` and ``end`` close the connection, rudely and politely; ``unfinished`` ends the body as
-    it should, without the service's own end; ``stall`` says nothing more; ``garbage`` sends a chunk
-    that can't be parsed.
+    ``reset`` aborts the connection, ``end`` closes it; ``unfinished`` ends the HTTP body properly
+    but without what ends an answer of the service; ``stall`` sends nothing more; ``garbage`` sends
+    a chunk that can't be parsed.
     """
 
     how: Literal["reset", "end", "unfinished", "stall", "garbage"]
@@ -94,7 +114,7 @@ Reply = Answer | Vectors | Failure | Broken
 
 
 class Connection:
-    """The writing half of one connection."""
+    """The connection on which a request is answered."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
@@ -108,7 +128,7 @@ class Connection:
         await self._writer.drain()
 
     async def begin(self, headers: dict[str, str]) -> None:
-        """Begin an answer that comes in chunks."""
+        """Begin a 200 whose body comes in chunks."""
         self._head(200, {"Transfer-Encoding": "chunked", **headers})
         await self._writer.drain()
 
@@ -123,7 +143,7 @@ class Connection:
         await self._writer.drain()
 
     async def break_off(self, how: str) -> None:
-        """Stop as *how* says, in the middle of a body."""
+        """Stop in the middle of a body, as :class:`Broken` says."""
         if how == "reset":
             self._writer.transport.abort()
         elif how == "end":
@@ -140,16 +160,21 @@ class Connection:
 
 class Service:
     """
-    A service's double. Subclasses say how its replies look on the wire.
+    A double of a service; a subclass says what the replies look like on the wire.
+
+    Args:
+        replies: One for each request; the last one serves all further requests. A
+            :class:`ragcore.testing.Delay` is a reply that comes late.
 
     Attributes:
-        replies: Taken one a request; the last one stays.
-        requests: All that came, in order.
-        connections: How many were opened.
-        left: How many connections the client closed while it was being answered.
+        replies: The replies that are left.
+        requests: The requests so far, in order.
+        connections: The number of connections that were opened.
+        left: The number of connections that the client closed while it was being answered.
+        port: The port on loopback, while the service runs.
     """
 
-    def __init__(self, *replies: Reply) -> None:
+    def __init__(self, *replies: Reply | Delay) -> None:
         self.replies = list(replies)
         self.requests: list[Request] = []
         self.connections = 0
@@ -159,7 +184,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where it is, without a path."""
+        """The address of the service, without a path."""
         return f"http{'s' * self._tls}://localhost:{self.port}"
 
     @asynccontextmanager
@@ -177,7 +202,15 @@ class Service:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def next_reply(self) -> Reply:
+    async def was_asked(self) -> None:
+        """Wait until a request has come, five seconds at most."""
+        await _until(lambda: bool(self.requests))
+
+    async def was_left(self) -> None:
+        """Wait until the client has closed a connection unanswered, five seconds at most."""
+        await _until(lambda: bool(self.left))
+
+    def next_reply(self) -> Reply | Delay:
         """Take the next reply; the last one stays."""
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
@@ -186,8 +219,7 @@ class Service:
         raise AssertionError(f"{type(self).__name__} does not know {request.path}: {reply}")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         self._tasks.add(task)
         self.connections += 1
         number = self.connections
@@ -201,10 +233,17 @@ class Service:
             self._tasks.discard(task)
             writer.close()
 
+    async def _reply(self, request: Request, connection: Connection) -> None:
+        reply = self.next_reply()
+        while isinstance(reply, Delay):
+            await asyncio.sleep(reply.seconds)
+            reply = reply.then
+        await self.reply(request, reply, connection)
+
     async def _answer(
         self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        answering = asyncio.create_task(self.reply(request, self.next_reply(), Connection(writer)))
+        answering = asyncio.create_task(self._reply(request, Connection(writer)))
         gone = asyncio.create_task(_gone(reader))
         try:
             await asyncio.wait([answering, gone], return_when=asyncio.FIRST_COMPLETED)
@@ -218,9 +257,17 @@ class Service:
             await asyncio.wait([answering, gone])
 
 
+async def _until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        # The server counts what it sees; nobody is told.
+        while not is_so():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
 async def _gone(reader: asyncio.StreamReader) -> None:
     """Wait until the client has closed the connection."""
-    while not reader.at_eof() and not reader.exception():
+    # Reading would take the next request away, and nothing else tells.
+    while not reader.at_eof() and not reader.exception():  # noqa: ASYNC110
         await asyncio.sleep(0.005)
 
 

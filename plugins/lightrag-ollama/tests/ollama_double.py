@@ -13,7 +13,9 @@ from typing import Any
 
 import ragcore
 from ragcore import CompletionModel, EmbeddingModel, Retry
-from servers.wire import (
+from ragcore.testing import Delay
+from ragcore.testing.contracts import SECRET, Case
+from ragcore.testing.server import (
     Answer,
     Broken,
     Connection,
@@ -47,7 +49,7 @@ class OllamaService(Service):
 
     models: tuple[str, ...] = ("llama3.2:latest", "all-minilm:latest")
 
-    def next_reply(self) -> Reply:
+    def next_reply(self) -> Reply | Delay:
         """Take the next reply, unless what was asked is about the server."""
         if self.requests[-1].path in _ABOUT:
             return Answer()
@@ -193,3 +195,14 @@ def embedding(
     """Open an embedding model of *service* that is tried three times, at once."""
     given = {"host": service.url, "retry": AT_ONCE, **options}
     return ragcore.embedding(f"ollama:{model}", **given)
+
+
+OLLAMA = Case(
+    "ollama",
+    OllamaService,
+    lambda service: {"api_key": SECRET, "host": service.url},
+    lambda service: {"OLLAMA_API_KEY": SECRET, "OLLAMA_HOST": service.url},
+    model="llama3.2",
+    embedding_model="all-minilm",
+)
+CASES = [OLLAMA]

@@ -14,7 +14,17 @@ from typing import Any
 
 import ragcore
 from ragcore import Retry
-from servers.wire import Answer, Broken, Connection, Failure, Reply, Request, Service, Vectors
+from ragcore.testing.contracts import SECRET, Case
+from ragcore.testing.server import (
+    Answer,
+    Broken,
+    Connection,
+    Failure,
+    Reply,
+    Request,
+    Service,
+    Vectors,
+)
 
 TOKEN = "hf_canary0"
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
@@ -209,3 +219,14 @@ def error(failure: Failure) -> dict[str, Any]:
         return {"error": {"message": failure.message, "http_status_code": failure.status}}
     body: dict[str, Any] = {"error": failure.message}
     return body | ({"error_type": failure.code} if failure.code else {})
+
+
+HF_INFERENCE = Case(
+    "hf-inference",
+    HFInferenceService,
+    lambda service: {"token": SECRET, "base_url": service.url},
+    lambda service: {"HF_INFERENCE_TOKEN": SECRET, "HF_INFERENCE_BASE_URL": service.url},
+    model="meta-llama/Llama-3.1-8B-Instruct",
+    embedding_model="BAAI/bge-small-en-v1.5",
+)
+CASES = [HF_INFERENCE]

@@ -1,0 +1,87 @@
+"""
+Contracts: the tests that every provider has to pass, for an author to subclass. They need pytest.
+
+What comes in is a provider that is installed, and the double of its service or a model that runs
+on this machine. What goes out is one test a rule. Tests of plugins import this, nothing else does.
+
+A contract is a class whose methods are tests. Its subclass says who is asked, and pytest finds it::
+
+    from acme_double import AcmeService    # in acme's tests: a ragcore.testing.server.Service
+
+    from ragcore.testing.contracts import (
+        SECRET,
+        Case,
+        HTTPCompletionContract,
+        HTTPEmbeddingContract,
+        PluginContract,
+    )
+
+    ACME = Case(
+        "acme",
+        AcmeService,
+        lambda service: {"api_key": SECRET, "base_url": service.url},
+        lambda service: {"ACME_API_KEY": SECRET, "ACME_BASE_URL": service.url},
+        model="acme-large",
+        embedding_model="acme-embed",
+    )
+
+    class TestPlugin(PluginContract):
+        package, sdk = "ragcore_acme", ("acme_sdk", "httpx")
+        completes = embeds = ("acme",)
+
+    class TestCompletion(HTTPCompletionContract):
+        case = ACME
+        images = False
+
+    class TestEmbedding(HTTPEmbeddingContract):
+        case = ACME
+
+Which contract is for whom:
+
+==========================================================  =======================================
+:class:`PluginContract`                                     every plugin
+:class:`CompletionContract`, :class:`EmbeddingContract`     every model; the two below build on them
+:class:`LocalCompletionContract`,                           a model that runs on this machine
+:class:`LocalEmbeddingContract`
+:class:`HTTPCompletionContract`,                            a service, asked through its double
+:class:`HTTPEmbeddingContract`
+==========================================================  =======================================
+
+The tests are coroutines: ``pip install 'lightrag-core[testing]'``, and tell pytest-asyncio
+``asyncio_mode = "auto"``.
+"""
+# ruff: noqa: E402  # pytest explains the asserts of a module only if it is told before the import
+
+import pytest
+
+pytest.register_assert_rewrite(
+    *(
+        f"{__name__}.{module}"
+        for module in (
+            "_completion",
+            "_embedding",
+            "_http_completion",
+            "_http_embedding",
+            "_plugin",
+        )
+    )
+)
+
+from ragcore.testing.contracts._case import SECRET, Case
+from ragcore.testing.contracts._completion import CompletionContract, LocalCompletionContract
+from ragcore.testing.contracts._embedding import EmbeddingContract, LocalEmbeddingContract
+from ragcore.testing.contracts._http_completion import HTTPCompletionContract
+from ragcore.testing.contracts._http_embedding import HTTPEmbeddingContract
+from ragcore.testing.contracts._plugin import PluginContract
+
+__all__ = [
+    "SECRET",
+    "Case",
+    "CompletionContract",
+    "EmbeddingContract",
+    "HTTPCompletionContract",
+    "HTTPEmbeddingContract",
+    "LocalCompletionContract",
+    "LocalEmbeddingContract",
+    "PluginContract",
+]

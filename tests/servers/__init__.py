@@ -1,1 +1,0 @@
-"""Doubles of services, for the tests of the host and of the plugins."""
