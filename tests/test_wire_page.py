@@ -8,10 +8,18 @@ from typing import Any
 
 import httpx
 import pytest
-from servers.wire import Answer, Broken, Connection, Failure, Reply, Request, Service
 
 import ragcore
 from ragcore import wire
+from ragcore.testing.server import (
+    Answer,
+    Broken,
+    Connection,
+    Failure,
+    Reply,
+    Request,
+    Service,
+)
 
 
 class Acme(Service):

@@ -48,20 +48,18 @@ def cut(body: bytes, places: Iterable[int]) -> list[bytes]:
 
 def by_the_standard(body: str) -> list[Event]:
     """Interpret a whole stream as the standard's text does, a line at a time."""
-    found, held, kind, last_id = [], list[str](), "", ""
+    found, held, kind = [], list[str](), ""
     for line in [*re.split("\r\n|\r|\n", body.removeprefix("\ufeff")), ""]:
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if not line:
             if any(held) or len(held) > 1:
-                found.append(Event("\n".join(held), kind, last_id))
+                found.append(Event("\n".join(held), kind))
             held, kind = [], ""
         elif name == "data":
             held.append(value)
         elif name == "event":
             kind = value
-        elif name == "id":
-            last_id = value
     return found
 
 
@@ -119,11 +117,11 @@ async def test_fields(body: bytes, expected: list[str]) -> None:
     assert await data(body) == expected
 
 
-async def test_types_and_identifiers() -> None:
-    """A type is of one event, an identifier of those that follow."""
-    body = b"event: ping\nid: 7\ndata: a\n\ndata: b\n\nid: 8\x00\ndata: c\n\n"
+async def test_a_type_is_of_one_event() -> None:
+    """The next has its own or none."""
+    body = b"event: ping\nid: 7\ndata: a\n\ndata: b\n\n"
 
-    assert await events(body) == [Event("a", "ping", "7"), Event("b", "", "7"), Event("c", "", "7")]
+    assert await events(body) == [Event("a", "ping"), Event("b")]
 
 
 async def test_an_event_of_a_type_without_data_is_told_on_demand() -> None:

@@ -24,11 +24,9 @@ httpx, ``_errors.py`` is::
 
     """What Acme answers -> ragcore's errors."""
 
-    from contextlib import AbstractContextManager
-
     import httpx
 
-    from ragcore import ContentFilterError, InterruptedStreamError, ProviderError
+    from ragcore import ContentFilterError, InterruptedStreamError, ProviderError, RagcoreError
     from ragcore import QuotaExceededError
     from ragcore.wire import Phrase, described, reported, translating
 
@@ -47,12 +45,11 @@ httpx, ``_errors.py`` is::
         )
 
 
-    def malformed(exc: KeyError) -> InterruptedStreamError:
+    def malformed(exc: KeyError) -> RagcoreError:
         return InterruptedStreamError(f"an event of the stream lacks a field: {described(exc)}")
 
 
-    def translated() -> AbstractContextManager[None]:
-        return translating({KeyError: malformed})
+    ROWS = {KeyError: malformed}
 
 and a stream in ``_completion.py``::
 
@@ -65,7 +62,7 @@ and a stream in ``_completion.py``::
 
 
     async def stream(http: httpx.AsyncClient, body: dict) -> AsyncGenerator[Chunk, None]:
-        with translated():
+        with translating(ROWS):
             async with http.stream("POST", "/chat", json=body) as response:
                 pieces = response.aiter_bytes()
                 if not response.is_success:

@@ -20,11 +20,10 @@ _LINGER = 1.0  # seconds
 
 @attrs.frozen
 class Event:
-    """An event of a stream: its data, its type and the last identifier, if any."""
+    """An event of a stream: its data, and its type, if it has one."""
 
     data: str
     event: str = ""
-    id: str = ""
 
 
 async def event_stream(
@@ -108,7 +107,6 @@ class _Events:
         self._takes_empty = empty
         self._data: list[str] = []
         self._event = ""
-        self._id = ""
 
     def read(self, line: str) -> Event | None:
         """Return the event that *line* ends, if it does."""
@@ -126,13 +124,11 @@ class _Events:
         data, event = "\n".join(self._data), self._event
         self._data, self._event = [], ""
         is_event = data or (event and self._takes_empty)
-        return Event(data, event, self._id) if is_event else None
+        return Event(data, event) if is_event else None
 
     def _take(self, name: str, value: str = "") -> None:
-        value = value.removeprefix(" ")
+        # No service can go on where a stream broke, so "id" and "retry" say nothing here.
         if name == "data":
-            self._data.append(value)
+            self._data.append(value.removeprefix(" "))
         elif name == "event":
-            self._event = value
-        elif name == "id" and "\0" not in value:
-            self._id = value
+            self._event = value.removeprefix(" ")
