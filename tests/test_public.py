@@ -28,6 +28,7 @@ MODULES = [
         ".testing",
         ".testing.contracts",
         ".testing.server",
+        ".wire",
     )
 ]
 HOOKS = [name for name in vars(hookspecs) if name.startswith("ragcore_")]

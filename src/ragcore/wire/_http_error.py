@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ragcore.errors import (
     AuthenticationError,
@@ -15,6 +15,7 @@ from ragcore.errors import (
     QuotaExceededError,
     RateLimitError,
     RequestTimeoutError,
+    RequestTooLargeError,
     UnavailableError,
 )
 from ragcore.wire._retry_after import retry_after
@@ -27,6 +28,7 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
     408: RequestTimeoutError,
     409: UnavailableError,
     413: ContextLengthError,
+    424: UnavailableError,  # text-generation-inference, -embeddings- and Bedrock: the model failed
     425: UnavailableError,
     429: RateLimitError,
     504: RequestTimeoutError,
@@ -42,6 +44,7 @@ _BY_CODE: dict[str, type[ProviderError]] = {
     "context_length_exceeded": ContextLengthError,
     "insufficient_quota": QuotaExceededError,
     "invalid_api_key": AuthenticationError,
+    "max_tokens_per_request": RequestTooLargeError,
     "model_not_found": NotFoundError,
     "overloaded_error": UnavailableError,
     "rate_limit_exceeded": RateLimitError,
@@ -62,14 +65,32 @@ def http_error(
     Return the error that an HTTP answer stands for.
 
     Args:
-        status: 400 or above.
+        status: 300 or above.
         message: What the service says is wrong.
         headers: Of the answer; ``Retry-After`` and the request's identifier are read.
         codes: What the service gives as code or type of the error. A known one beats the status:
             a 429 with ``insufficient_quota`` is no matter of waiting.
     """
-    kind = next((_BY_CODE[code] for code in codes if code in _BY_CODE), None)
-    kind = kind or _BY_STATUS.get(status) or _of_class(status)
+    kind = kind_of(codes) or kind_of_status(status)
+    return made(kind, message, status, headers)
+
+
+def kind_of(codes: Iterable[str | None]) -> type[ProviderError] | None:
+    """Return the class of the first of *codes* that is known."""
+    return next((_BY_CODE[code] for code in codes if code in _BY_CODE), None)
+
+
+def kind_of_status(status: int) -> type[ProviderError]:
+    """Return the class of *status*; of one that has no row, by its hundred."""
+    # 529 is how Anthropic says "overloaded", 52x how gateways say "unreachable".
+    others = UnavailableError if status >= 500 else InvalidRequestError  # noqa: PLR2004
+    return _BY_STATUS.get(status, others)
+
+
+def made(
+    kind: type[ProviderError], message: str, status: int | None, headers: Mapping[str, str] | None
+) -> ProviderError:
+    """Return an error of *kind* with what *headers* say of the request."""
     given = {name.lower(): value for name, value in (headers or {}).items()}
     return kind(
         message,
@@ -77,8 +98,3 @@ def http_error(
         request_id=next((given[name] for name in _REQUEST_IDS if name in given), None),
         retry_after=retry_after(given),
     )
-
-
-def _of_class(status: int) -> type[ProviderError]:
-    # 529 is how Anthropic says "overloaded", 52x how gateways say "unreachable".
-    return UnavailableError if status >= 500 else InvalidRequestError  # noqa: PLR2004

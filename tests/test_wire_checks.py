@@ -1,0 +1,60 @@
+"""Addresses and values of headers are told from what is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from ragcore.wire import is_address, is_header_value
+
+ADDRESSES = [
+    "http://localhost",
+    "https://api.acme.example/v1",
+    "HTTPS://API.ACME.EXAMPLE:443/",
+    "http://127.0.0.1:11434/a/b%20c/@d",
+    "http://[::1]:65535/v1",
+    "http://münchen.example",
+]
+NO_ADDRESSES = [
+    "",
+    "localhost:1",
+    "https://",
+    "http:///v1",
+    "ftp://acme.example",
+    "http://me:canary@acme.example",
+    "me:canary@acme.example",
+    "http://me:canary",
+    "http://acme.example:",
+    "http://acme.example:0",
+    "http://acme.example:65536",
+    "http://acme.example/v1?key=canary",
+    "http://acme.example/v1#x",
+    "http://acme.example\\@other.example",
+    " http://acme.example",
+    "http://acme.example\n",
+    "http://acme .example",
+    "http://acme.example/\x00",
+]
+
+
+@pytest.mark.parametrize("text", ADDRESSES)
+def test_an_address(text: str) -> None:
+    """Is a scheme, a host, perhaps a port, and a path."""
+    assert is_address(text)
+
+
+@pytest.mark.parametrize("text", NO_ADDRESSES)
+def test_no_address(text: str) -> None:
+    """Neither what lets in nor what is asked is part of one."""
+    assert not is_address(text)
+
+
+@pytest.mark.parametrize("text", ["k", "sk-1_2.3~+/=", "Basic abc def", "a\tb"])
+def test_a_value_that_a_header_carries(text: str) -> None:
+    """Printable ASCII."""
+    assert is_header_value(text)
+
+
+@pytest.mark.parametrize("text", ["", "k\n", "k\r\nX-A: b", "k\x00", "k\xe9", " k", "k ", "\ud800"])
+def test_a_value_that_none_carries(text: str) -> None:
+    """Empty, of more than one line, or beyond ASCII."""
+    assert not is_header_value(text)
