@@ -18,9 +18,7 @@ import attrs
 import click
 
 from ragcore.errors import OptionsError
-from ragcore.options import BindingOptions
-from ragcore.options._declaration import OptionField
-from ragcore.options._reading import Found, Sources, found, raise_all
+from ragcore.options import BindingOptions, Found, OptionField, Sources, found, raise_all
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding

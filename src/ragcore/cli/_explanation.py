@@ -9,11 +9,20 @@ import attrs
 
 from ragcore.cli._environment import Environment, is_confidential, is_from_file
 from ragcore.errors import OptionsError
-from ragcore.options import BindingOptions
-from ragcore.options._declaration import OptionField
-from ragcore.options._reading import Found, Origin, Sources, found, read
-from ragcore.options._secrets import SHORTEST, Secret, without
-from ragcore.options._types import to_json, to_text
+from ragcore.options import (
+    SHORTEST,
+    BindingOptions,
+    Found,
+    OptionField,
+    Origin,
+    Secret,
+    Sources,
+    found,
+    read,
+    to_json,
+    to_text,
+    without,
+)
 
 # Up to the last @ before the path: a password may hold one.
 _PASSWORD = re.compile(r"""(?<=://)[^/?#\s"']+(?=@)""")

@@ -15,8 +15,7 @@ from ragcore._calls.opening import Opening
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.lightrag._problems import Problems
 from ragcore.lightrag._variables import Said
-from ragcore.options import BindingOptions, OptionField
-from ragcore.options._secrets import Secret
+from ragcore.options import BindingOptions, OptionField, Secret
 
 Provider = CompletionProvider | EmbeddingProvider
 

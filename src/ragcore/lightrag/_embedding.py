@@ -18,7 +18,7 @@ from ragcore.lightrag._engine import found
 from ragcore.lightrag._keeper import kept
 from ragcore.lightrag._patience import EMBEDDING, within
 from ragcore.lightrag._usage import count
-from ragcore.options._reading import raise_all
+from ragcore.options import raise_all
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,9 +8,7 @@ from typing import Any
 import attrs
 
 from ragcore.lightrag._problems import Problems
-from ragcore.options import BindingOptions, OptionField, Sources, option
-from ragcore.options._reading import found
-from ragcore.options._secrets import Secret
+from ragcore.options import BindingOptions, OptionField, Secret, Sources, found, option
 
 # Stands for a model that nobody named, so that all else that is wrong is found, too.
 NO_MODEL = "?"

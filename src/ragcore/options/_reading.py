@@ -9,22 +9,18 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import attrs
 
 from ragcore.errors import OptionsError
 from ragcore.options._declaration import OptionField
-from ragcore.options._secrets import SHORTEST, secrets_in, without
+from ragcore.options._group import Group, GroupT, made, raise_all
 from ragcore.options._types import Unconvertible, from_text, from_value, says_nothing
-
-if TYPE_CHECKING:
-    from ragcore.options._binding_options import BindingOptions
 
 Origin = Literal["keyword", "role", "flag", "environment", ".env"]
 
 _STRENGTH: tuple[Origin, ...] = ("keyword", "role", "flag", "environment", ".env")
-_GIVEN = "_given"
 
 
 @attrs.frozen
@@ -133,9 +129,7 @@ class Sources:
                     yield Found(field, layer, name, text, is_text=True)
 
 
-def found(
-    group: type[BindingOptions], keywords: Mapping[str, Any], sources: Sources
-) -> dict[str, Found]:
+def found(group: type[Group], keywords: Mapping[str, Any], sources: Sources) -> dict[str, Found]:
     """Return what there is to read for the options of *group*, by name."""
     offers = (sources.strongest(field, keywords) for field in group.fields())
     by_name = {offer.field.name: offer for offer in offers if offer is not None}
@@ -148,12 +142,12 @@ def _is_replaced(offer: Found, offers: Mapping[str, Found]) -> bool:
 
 
 def read(
-    groups: Iterable[type[BindingOptions]],
+    groups: Iterable[type[Group]],
     keywords: Mapping[str, Any],
     environ: Mapping[str, str] | None = None,
     *,
     sources: Sources | None = None,
-) -> list[BindingOptions]:
+) -> list[Any]:
     """
     Make one instance of each of *groups*.
 
@@ -177,10 +171,10 @@ def read(
         problems += [*bad, *_missing(group, offers)]
         checked.append(values)
     raise_all(problems)
-    return [_made(group, values) for group, values in zip(groups, checked, strict=True)]
+    return [made(group, values) for group, values in zip(groups, checked, strict=True)]
 
 
-def settings(group: type[BindingOptions], sources: Sources) -> dict[str, Any]:
+def settings(group: type[Group], sources: Sources) -> dict[str, Any]:
     """
     Return the options of *group* that are set, by name; none has to be.
 
@@ -192,7 +186,20 @@ def settings(group: type[BindingOptions], sources: Sources) -> dict[str, Any]:
     return values
 
 
-def merge(base: BindingOptions, keywords: Mapping[str, Any]) -> BindingOptions:
+def checked(group: type[Group], keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return *keywords* as an instance of *group* has them, read from nothing else.
+
+    Raises:
+        OptionsError: With every problem.
+    """
+    offers = found(group, keywords, Sources(environ={}))
+    values, bad = _values(offers)
+    raise_all([*_unknown([group], keywords), *bad, *_missing(group, offers)])
+    return values
+
+
+def merge(base: GroupT, keywords: Mapping[str, Any]) -> GroupT:
     """
     Return *base* with the call-scoped options of *keywords* set; None leaves one as it is.
 
@@ -216,10 +223,10 @@ def merge(base: BindingOptions, keywords: Mapping[str, Any]) -> BindingOptions:
     }
     values, bad = _values(offers)
     raise_all(problems + bad)
-    return _made(group, base.asdict() | values)
+    return made(group, base.asdict() | values)
 
 
-def refuse_twice(options: BindingOptions, name: str) -> None:
+def refuse_twice(options: Group, name: str) -> None:
     """
     Refuse options that say again what the call's *name* says.
 
@@ -236,15 +243,8 @@ def refuse_twice(options: BindingOptions, name: str) -> None:
     )
 
 
-def raise_all(problems: list[str]) -> None:
-    """Raise one OptionsError about all *problems*, if there are any."""
-    if problems:
-        problems = list(dict.fromkeys(problems))
-        raise OptionsError("\n".join(problems), problems=problems)
-
-
 def _unknown(
-    groups: Iterable[type[BindingOptions]],
+    groups: Iterable[type[Group]],
     keywords: Mapping[str, Any],
     *,
     only_calls: bool = False,
@@ -275,7 +275,7 @@ def _values(offers: Mapping[str, Found]) -> tuple[dict[str, Any], list[str]]:
     return values, problems
 
 
-def _missing(group: type[BindingOptions], offers: Mapping[str, Found]) -> list[str]:
+def _missing(group: type[Group], offers: Mapping[str, Found]) -> list[str]:
     fields = {field.name: field for field in group.fields()}
     problems = [_is_missing(f) for f in fields.values() if f.required and f.name not in offers]
     if group.any_of() and not set(group.any_of()) & set(offers):
@@ -288,62 +288,3 @@ def _missing(group: type[BindingOptions], offers: Mapping[str, Found]) -> list[s
 def _is_missing(field: OptionField, instead: str = "") -> str:
     variable = f" or set {field.variables[0]}" if field.variables else ""
     return f"{field.name}: missing: pass {field.name}={variable}{instead} @ {field.where}"
-
-
-# --- instances ------------------------------------------------------------------------------
-
-
-def fill(instance: BindingOptions, keywords: Mapping[str, Any]) -> None:
-    """
-    Set the options of *instance* to *keywords*.
-
-    Raises:
-        OptionsError: With every problem.
-    """
-    group = type(instance)
-    offers = found(group, keywords, Sources(environ={}))
-    values, bad = _values(offers)
-    raise_all([*_unknown([group], keywords), *bad, *_missing(group, offers)])
-    _set(instance, values)
-
-
-def given(instance: BindingOptions) -> frozenset[str]:
-    """Return the names of the options that were set, to whatever value."""
-    names: frozenset[str] = vars(instance)[_GIVEN]
-    return names
-
-
-def _made(group: type[BindingOptions], values: Mapping[str, Any]) -> BindingOptions:
-    instance = group.__new__(group)
-    _set(instance, values)
-    return instance
-
-
-def _set(instance: BindingOptions, values: Mapping[str, Any]) -> None:
-    # An attribute would be an option; and which were given makes no two instances differ.
-    object.__setattr__(instance, _GIVEN, frozenset(values))
-    if problems := _objections(instance, values):
-        hidden = _told_nowhere(instance.fields(), values)
-        raise_all([without(problem, hidden) for problem in problems])
-
-
-def _objections(instance: BindingOptions, values: Mapping[str, Any]) -> list[str]:
-    """Return what a validator of the class, or a check across its fields, says of *values*."""
-    try:
-        instance.__attrs_init__(**values)  # type: ignore[attr-defined]  # written by attrs
-        if check := getattr(instance, "__post_init__", None):
-            # A dataclass's.
-            check()
-    except OptionsError as exc:
-        return list(exc.problems)
-    except (TypeError, ValueError) as exc:
-        # Told without it as the cause, and without what else attrs's hold: it quotes what it got.
-        said = exc.args[0] if exc.args else type(exc).__name__
-        return [f"{said} @ {instance.binding()}"]
-    return []
-
-
-def _told_nowhere(fields: Iterable[OptionField], values: Mapping[str, Any]) -> list[str]:
-    given = (values.get(field.name) for field in fields if field.secret)
-    secrets = (secret.get() for value in given for secret in secrets_in(value))
-    return [secret for secret in secrets if len(secret) >= SHORTEST]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ragcore.options._declaration import OptionField, summary_of
+from ragcore.options._group import Group
 from ragcore.options._secrets import Secret
 from ragcore.options._types import (
     choices_of,
@@ -20,14 +21,11 @@ from ragcore.options._types import (
     without_none,
 )
 
-if TYPE_CHECKING:
-    from ragcore.options._binding_options import BindingOptions
-
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NULL = {"type": "null"}
 
 
-def schema(group: type[BindingOptions]) -> dict[str, Any]:
+def schema(group: type[Group]) -> dict[str, Any]:
     """Return the schema of an object with the options of *group* as its properties."""
     fields = [field for field in group.fields() if field.variables]
     made: dict[str, Any] = {

@@ -1,4 +1,9 @@
-"""What services have in common, for the authors of plugins."""
+"""
+What services have in common, for the authors of plugins.
+
+What comes in: exceptions, statuses, headers and texts as services send them. What goes out: the
+errors, seconds and texts of ragcore. May be imported by plugins, and by the host's own calls.
+"""
 
 from ragcore.wire._http_error import http_error
 from ragcore.wire._redacted import redacted
