@@ -164,7 +164,7 @@ def _said(key: Found) -> str:
 
 def _sdk_finds_keys(groups: Iterable[type[BindingOptions]]) -> bool:
     """Say whether an SDK reads variables, files and the machine's identity by itself."""
-    return any(field.role_variable for group in groups for field in group.fields())
+    return any(field.role_env for group in groups for field in group.fields())
 
 
 def _is_trust(offer: Found) -> bool:
