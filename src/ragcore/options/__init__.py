@@ -21,8 +21,10 @@ everybody; it imports :mod:`ragcore.errors` alone.
 """
 
 from ragcore.options._binding_options import BindingOptions, imports_classes
+from ragcore.options._checks import Check, Pattern
 from ragcore.options._declaration import OptionField, Scope, option, summary_of
 from ragcore.options._group import raise_all
+from ragcore.options._prefixes import Prefixes
 from ragcore.options._reading import Found, Origin, Sources, found, merge, read, refuse_twice
 from ragcore.options._sample import entries, sample
 from ragcore.options._secrets import SHORTEST, Secret, secrets_in, without
@@ -31,9 +33,12 @@ from ragcore.options._types import to_json, to_text
 __all__ = [
     "SHORTEST",
     "BindingOptions",
+    "Check",
     "Found",
     "OptionField",
     "Origin",
+    "Pattern",
+    "Prefixes",
     "Scope",
     "Secret",
     "Sources",

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict, Unpack, cast
 
 import attrs
 
+from ragcore.options._checks import Check
 from ragcore.options._secrets import Secret, SecretDict
 from ragcore.options._types import (
     Unconvertible,
@@ -35,6 +36,7 @@ class Declared(TypedDict, total=False):
     minimum: float | None
     maximum: float | None
     provider_default: Any
+    check: Check | None
     same_as: str | None
     unless: tuple[str, ...]
 
@@ -61,6 +63,8 @@ def option(
         minimum: The least that a number may be, where the service documents it.
         maximum: The most that a number may be, where the service documents it.
         provider_default: What the service takes where this is unset; for documentation only.
+        check: A rule for its values beside type and range, such as a :class:`Pattern`; whoever
+            sets the option is told with all other problems, by the name it was set by.
         same_as: What the host calls the same thing. ``"max_output_tokens"``: a call that says both
             is refused. ``"model"``: it names the model that a reference leaves open,
             ``PROVIDER:default``.
@@ -114,6 +118,7 @@ class OptionField:
     minimum: float | None = None
     maximum: float | None = None
     provider_default: Any = None
+    check: Check | None = None
     same_as: str | None = None
     unless: tuple[str, ...] = ()
     binding: str = ""

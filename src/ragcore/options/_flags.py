@@ -107,8 +107,8 @@ class _Flag(argparse.Action):
     def _read(self, name: str, text: str) -> Any:
         field = self._field
         if is_list(bare(field.type)) and not text.lstrip().startswith("["):
-            # Repeated flags bring an item each; JSON brings them all.
-            field = attrs.evolve(field, type=item_of(bare(field.type)))
+            # Repeated flags bring an item each, and the check is for all; JSON brings them all.
+            field = attrs.evolve(field, type=item_of(bare(field.type)), check=None)
             value = _value_or_invalid(Found(field, "flag", name, text, is_text=True))
             return value if isinstance(value, Invalid) else _Listed([value])
         value = _value_or_invalid(Found(field, "flag", name, text, is_text=True))

@@ -54,10 +54,13 @@ class Found:
         if isinstance(self.raw, Invalid):
             raise OptionsError("\n".join(self.raw.problems), problems=self.raw.problems)
         try:
-            return self.field.checked(from_text if self.is_text else from_value, self.raw)
+            value = self.field.checked(from_text if self.is_text else from_value, self.raw)
         except Unconvertible as exc:
             shown = "the value" if self.field.secret else self._shown()
             raise OptionsError(f"{self.name}: {shown} is not {exc} @ {self.field.where}") from None
+        if problem := self.field.check and self.field.check.problem(value):
+            raise OptionsError(f"{self.name}: {problem} @ {self.field.where}")
+        return value
 
     def _shown(self) -> str:
         return repr(self.raw) if self.is_text else _in_a_line(self.raw)[:_SHOWN]
