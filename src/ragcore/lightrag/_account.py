@@ -1,7 +1,7 @@
 """
 Where a provider is and who asks: what LightRAG has two variables for, whoever it is.
 
-They become keywords of the connection of the provider that they were set for, and of no other.
+Options of the connection of the provider that they were set for are bound to them, and no other's.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import attrs
 from ragcore._calls.opening import Opening
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.lightrag._problems import Problems
-from ragcore.lightrag._variables import Said
-from ragcore.options import BindingOptions, OptionField, Secret
+from ragcore.options import BindingOptions, Bound, OptionField, Secret
 
 Provider = CompletionProvider | EmbeddingProvider
 
@@ -59,47 +58,35 @@ def _is_secret(field: OptionField) -> bool:
 
 @attrs.frozen
 class Account:
-    """
-    What was said of where a provider is and who asks.
+    """What LightRAG's variables say of where a provider is and who asks."""
 
-    Attributes:
-        host_variable: What sets *host*, whether or not it does.
-        key_variable: What sets *key*, whether or not it does.
-    """
+    host: Bound
+    key: Bound
 
-    host: Said | None
-    key: Said | None
-    host_variable: str
-    key_variable: str
+    def bound(self, provider: Provider, problems: Problems) -> dict[str, Bound]:
+        """Return what the options of *provider*'s connection are bound to."""
+        bound = {}
+        if address := address_field(provider.connection):
+            bound[address.name] = self._host
+        elif self._host.value is not None:
+            problems.add(
+                f"{self.host.variable}: {provider.name} has no address that could be set; unset it"
+            )
+        if key := key_field(provider.connection):
+            bound[key.name] = self._key_for(key)
+        elif self.key.value is not None:
+            problems.warn(
+                f"{self.key.variable} is not used: {provider.name} has no single key; "
+                "its own variables say who asks"
+            )
+        return bound
 
-    def names(self, connection: type[BindingOptions]) -> dict[str, str]:
-        """Return what messages call the keywords."""
-        address, key = address_field(connection), key_field(connection)
-        names = {address.name: self.host_variable} if address else {}
-        return names | ({key.name: self.key_variable} if key else {})
+    @property
+    def _host(self) -> Bound:
+        return Bound(self.host.variable) if self.host.value in _THE_SDKS_OWN else self.host
 
-    def keywords(self, provider: Provider, problems: Problems) -> dict[str, Any]:
-        """Return it as keywords of *provider*'s connection."""
-        return self._where(provider, problems) | self._who(provider, problems)
-
-    def _where(self, provider: Provider, problems: Problems) -> dict[str, Any]:
-        if self.host is None or self.host.value in _THE_SDKS_OWN:
-            return {}
-        if field := address_field(provider.connection):
-            return {field.name: self.host.value}
-        problems.add(
-            f"{self.host.variable}: {provider.name} has no address that could be set; unset it"
-        )
-        return {}
-
-    def _who(self, provider: Provider, problems: Problems) -> dict[str, Any]:
-        if self.key is None:
-            return {}
-        if field := key_field(provider.connection):
-            # A class in LightRAG's style has a str.
-            return {field.name: self.key.value if _is_secret(field) else self.key.value.get()}
-        problems.warn(
-            f"{self.key.variable} is not used: {provider.name} has no single key; "
-            "its own variables say who asks"
-        )
-        return {}
+    def _key_for(self, field: OptionField) -> Bound:
+        if self.key.value is None or _is_secret(field):
+            return self.key
+        # A class in LightRAG's style has a str.
+        return Bound(self.key.variable, self.key.value.get())

@@ -25,7 +25,7 @@ from ragcore.options._checks import Check, Pattern
 from ragcore.options._declaration import OptionField, Scope, option, summary_of
 from ragcore.options._group import raise_all
 from ragcore.options._prefixes import Prefixes
-from ragcore.options._reading import Found, Origin, Sources, found, merge, read, refuse_twice
+from ragcore.options._reading import Bound, Found, Origin, Sources, found, merge, read, refuse_twice
 from ragcore.options._sample import entries, sample
 from ragcore.options._secrets import SHORTEST, Secret, secrets_in, without
 from ragcore.options._types import to_json, to_text
@@ -33,6 +33,7 @@ from ragcore.options._types import to_json, to_text
 __all__ = [
     "SHORTEST",
     "BindingOptions",
+    "Bound",
     "Check",
     "Found",
     "OptionField",

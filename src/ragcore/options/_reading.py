@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import typing
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -18,9 +19,9 @@ from ragcore.options._declaration import OptionField
 from ragcore.options._group import Group, GroupT, made, raise_all
 from ragcore.options._types import Unconvertible, from_text, from_value, says_nothing
 
-Origin = Literal["keyword", "role", "flag", "environment", ".env"]
+Origin = Literal["keyword", "bound", "role", "flag", "environment", ".env"]
 
-_STRENGTH: tuple[Origin, ...] = ("keyword", "role", "flag", "environment", ".env")
+_STRENGTH: tuple[Origin, ...] = typing.get_args(Origin)
 
 
 @attrs.frozen
@@ -84,6 +85,20 @@ class Invalid:
 
 
 @attrs.frozen
+class Bound:
+    """
+    A variable of another program's that an option is bound to.
+
+    Attributes:
+        variable: What messages call the option.
+        value: What the variable says, as a keyword does; None if it says nothing.
+    """
+
+    variable: str
+    value: Any = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
 class Sources:
     """
     Where options come from beside keywords.
@@ -94,6 +109,7 @@ class Sources:
         flags: Parsed command-line arguments, by name.
         role: One of LightRAG's roles, whose own variables go before all others.
         only_role: Of the variables, those of the role alone are read.
+        bound: What options are bound to, by their names; it goes before all but keywords.
     """
 
     environ: Mapping[str, str] = attrs.field(factory=lambda: os.environ, repr=False)
@@ -101,6 +117,7 @@ class Sources:
     flags: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     role: str | None = None
     only_role: bool = False
+    bound: Mapping[str, Bound] = attrs.field(factory=dict)
 
     def strongest(self, field: OptionField, keywords: Mapping[str, Any]) -> Found | None:
         """Return what is to be read for *field*; None if nobody has set it."""
@@ -109,6 +126,9 @@ class Sources:
     def _offers(self, field: OptionField, keywords: Mapping[str, Any]) -> Iterator[Found]:
         if keywords.get(field.name) is not None:
             yield Found(field, "keyword", field.name, keywords[field.name], is_text=False)
+        bound = self.bound.get(field.name)
+        if bound and bound.value is not None:
+            yield Found(field, "bound", bound.variable, bound.value, is_text=False)
         if self.role:
             yield from self._variables(field, "role", field.role_variables(self.role))
         if field.flags and self.flags.get(field.destination) is not None:
@@ -130,6 +150,15 @@ class Sources:
                 text = variables.get(name)
                 if text is not None and not says_nothing(field.type, text):
                     yield Found(field, layer, name, text, is_text=True)
+
+    def said_of(self, problem: str) -> str:
+        """Return *problem*, in which a class calls its options keywords, about what is bound."""
+        for name, bound in self.bound.items():
+            if problem.startswith(f"{name}: "):
+                problem = bound.variable + problem.removeprefix(name)
+            problem = problem.replace(f"pass {name}=", f"set {bound.variable}=")
+            problem = problem.replace(f"{bound.variable}=,", f"{bound.variable},")
+        return problem
 
 
 def found(group: type[Group], keywords: Mapping[str, Any], sources: Sources) -> dict[str, Found]:
@@ -167,14 +196,20 @@ def read(
     if sources is None:
         sources = Sources() if environ is None else Sources(environ=environ)
     problems = _unknown(groups, keywords)
-    checked: list[dict[str, Any]] = []
+    every: list[dict[str, Any]] = []
     for group in groups:
-        offers = found(group, keywords, sources)
-        values, bad = _values(offers)
-        problems += [*bad, *_missing(group, offers)]
-        checked.append(values)
+        values, bad = _complete(group, keywords, sources)
+        problems += bad
+        every.append(values)
     raise_all(problems)
-    return [made(group, values) for group, values in zip(groups, checked, strict=True)]
+    instances = []
+    for group, values in zip(groups, every, strict=True):
+        try:
+            instances.append(made(group, values))
+        except OptionsError as exc:
+            problems += map(sources.said_of, exc.problems)
+    raise_all(problems)
+    return instances
 
 
 def settings(group: type[Group], sources: Sources) -> dict[str, Any]:
@@ -196,9 +231,8 @@ def checked(group: type[Group], keywords: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         OptionsError: With every problem.
     """
-    offers = found(group, keywords, Sources(environ={}))
-    values, bad = _values(offers)
-    raise_all([*_unknown([group], keywords), *bad, *_missing(group, offers)])
+    values, bad = _complete(group, keywords, Sources(environ={}))
+    raise_all([*_unknown([group], keywords), *bad])
     return values
 
 
@@ -267,6 +301,14 @@ def _unknown(
     return problems
 
 
+def _complete(
+    group: type[Group], keywords: Mapping[str, Any], sources: Sources
+) -> tuple[dict[str, Any], list[str]]:
+    offers = found(group, keywords, sources)
+    values, problems = _values(offers)
+    return values, [*problems, *_missing(group, offers, sources.bound)]
+
+
 def _values(offers: Mapping[str, Found]) -> tuple[dict[str, Any], list[str]]:
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -278,16 +320,25 @@ def _values(offers: Mapping[str, Found]) -> tuple[dict[str, Any], list[str]]:
     return values, problems
 
 
-def _missing(group: type[Group], offers: Mapping[str, Found]) -> list[str]:
+def _missing(
+    group: type[Group], offers: Mapping[str, Found], bound: Mapping[str, Bound]
+) -> list[str]:
     fields = {field.name: field for field in group.fields()}
-    problems = [_is_missing(f) for f in fields.values() if f.required and f.name not in offers]
+    required = [field for field in fields.values() if field.required and field.name not in offers]
+    problems = [_is_missing(field, bound=bound) for field in required]
     if group.any_of() and not set(group.any_of()) & set(offers):
-        first, *others = group.any_of()
-        instead = "".join(f", or {name}=" for name in others)
-        problems.append(_is_missing(fields[first], instead))
+        problems.append(_is_missing(*(fields[name] for name in group.any_of()), bound=bound))
     return problems
 
 
-def _is_missing(field: OptionField, instead: str = "") -> str:
-    variable = f" or set {field.variables[0]}" if field.variables else ""
-    return f"{field.name}: missing: pass {field.name}={variable}{instead} @ {field.where}"
+def _is_missing(field: OptionField, *others: OptionField, bound: Mapping[str, Bound]) -> str:
+    first, *more = [
+        bound[one.name].variable if one.name in bound else f"{one.name}="
+        for one in (field, *others)
+    ]
+    own = field.variables[:1]
+    if field.name in bound:
+        cure = " or ".join([f"set {first}", *own])
+    else:
+        cure = " or set ".join([f"pass {first}", *own])
+    return f"{first.removesuffix('=')}: missing: {', or '.join([cure, *more])} @ {field.where}"
