@@ -18,8 +18,8 @@ import pytest
 import ragcore
 from ragcore import BindingOptions, option
 from ragcore._calls import held as table
-from ragcore._calls.held import shared_client
-from ragcore.testing import Script, scripted
+from ragcore._calls.held import borrowed
+from ragcore.testing import FakeClock, Script, scripted
 
 
 class AcmeOptions(BindingOptions, binding="acme_test"):
@@ -50,7 +50,7 @@ class Account:
 
 
 async def held(account: Account, options: BindingOptions | None = None, seconds: float = 0) -> Any:
-    async with shared_client(account.connect, options or AcmeOptions()) as client:
+    async with borrowed(account.connect, options or AcmeOptions()) as client:
         await asyncio.sleep(seconds)
         return client
 
@@ -82,9 +82,9 @@ async def test_connections_are_told_apart_by_their_options() -> None:
     other = AcmeOptions(headers={"a": "2"})
 
     async with (
-        shared_client(account.connect, one) as first,
-        shared_client(account.connect, same) as second,
-        shared_client(account.connect, other) as third,
+        borrowed(account.connect, one) as first,
+        borrowed(account.connect, same) as second,
+        borrowed(account.connect, other) as third,
     ):
         assert first is second
         assert first is not third
@@ -97,14 +97,14 @@ async def test_two_providers_never_share() -> None:
     one, other = Account(), Account()
 
     async with (
-        shared_client(one.connect, AcmeOptions()) as first,
-        shared_client(other.connect, AcmeOptions()) as second,
+        borrowed(one.connect, AcmeOptions()) as first,
+        borrowed(other.connect, AcmeOptions()) as second,
     ):
         assert first is not second
 
 
 async def test_models_and_tasks_share_a_client() -> None:
-    """Completion and embedding of one account, many times: one client."""
+    """Completion and embedding of one account, many times: one client, for some time after."""
     script = Script(forever="Goethe")
 
     async def once(n: int) -> None:
@@ -117,8 +117,46 @@ async def test_models_and_tasks_share_a_client() -> None:
         async with ragcore.completion("scripted:holder", script=script):
             await asyncio.gather(*map(once, range(20)))
             assert (script.opened, script.closed) == (1, 0)
+        await once(20)
+        assert (script.opened, script.closed) == (1, 0)
 
+    await table.release_idle()
     assert (script.opened, script.closed) == (1, 1)
+
+
+def test_an_idle_client_is_kept_for_half_a_minute() -> None:
+    """Opening the account again soon after reuses it; later it is closed."""
+    script = Script(forever="Goethe")
+
+    async def opened_after(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        async with ragcore.completion("scripted:any", script=script) as model:
+            await model.complete("hi")
+
+    with scripted(), FakeClock() as clock:
+        clock.run(opened_after(0))
+        clock.run(opened_after(29))
+        assert (script.opened, script.closed) == (1, 0)
+
+        clock.run(opened_after(31))
+        assert (script.opened, script.closed) == (2, 1)
+
+
+def test_an_idle_client_that_fails_to_close_is_told_to_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody waits for it who could be told otherwise."""
+    account = Account(fail="closing")
+
+    async def used() -> None:
+        async with borrowed(account.connect, AcmeOptions(), keep_alive=1):
+            pass
+        await asyncio.sleep(2)
+
+    with FakeClock() as clock:
+        clock.run(used())
+
+    assert "a client could not be closed: ConnectionError" in caplog.text
 
 
 def test_each_event_loop_has_its_own() -> None:
@@ -128,7 +166,7 @@ def test_each_event_loop_has_its_own() -> None:
     clients: list[object] = []
 
     async def use() -> None:
-        async with shared_client(account.connect, AcmeOptions()) as client:
+        async with borrowed(account.connect, AcmeOptions()) as client:
             clients.append(client)
             await asyncio.to_thread(barrier.wait)
 
@@ -282,7 +320,7 @@ def test_when_a_loop_ends_users_leave_before_the_client() -> None:
     closed_before_its_user: list[bool] = []
 
     async def user() -> None:
-        async with shared_client(account.connect, AcmeOptions()):
+        async with borrowed(account.connect, AcmeOptions()):
             try:
                 await asyncio.sleep(3600)
             finally:
@@ -325,7 +363,7 @@ def test_a_forked_child_has_clients_of_its_own() -> None:
     account = Account()
 
     async def use() -> int:
-        async with shared_client(account.connect, AcmeOptions()) as mine:
+        async with borrowed(account.connect, AcmeOptions()) as mine:
             if pid := os.fork():
                 return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])  # noqa: ASYNC222
             try:

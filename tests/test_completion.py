@@ -100,7 +100,9 @@ async def test_no_message_is_refused(model: ragcore.CompletionModel, messages: A
         await model.complete(messages)
 
 
-@pytest.mark.parametrize("messages", [["a"], [{"role": "user", "content": "a"}], [None]])
+@pytest.mark.parametrize(
+    "messages", [["a"], [{"role": "user", "text": "a"}], [{"role": "user"}], [None]]
+)
 async def test_what_is_no_message_is_refused(model: ragcore.CompletionModel, messages: Any) -> None:
     """With the helpers' names."""
     with pytest.raises(TypeError, match=r"ragcore\.user"):
@@ -222,7 +224,7 @@ async def test_a_blocking_backend_is_the_plugins_fault(model: ragcore.Completion
         def complete(self, request: object) -> Completion:
             return Completion("Goethe")
 
-    model._backend = Blocking()  # type: ignore[assignment]  # that is the point
+    model._backend = Blocking()
 
     with pytest.raises(PluginError, match="not an awaitable"):
         await model.complete("hi")

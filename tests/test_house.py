@@ -123,24 +123,16 @@ def test_the_host_imports_no_plugin_and_no_plugin_another() -> None:
     assert strangers == []
 
 
-# Their owner goes through the package, and takes them off here.
-EXCEPTIONS = {
-    "ragcore._calls.edge -> ragcore.options._secrets",
-    "ragcore._calls.exchange -> ragcore.options._secrets",
-    "ragcore._calls.opening -> ragcore.options._secrets",
-}
-
-
 def test_what_is_private_is_imported_inside_its_package_alone() -> None:
     """A name that begins with an underscore belongs to the package, or module, it stands in."""
-    trespasses = {
+    trespasses = [
         f"{module} -> {to}"
         for module, imported in IMPORTS.items()
         for to, name in imported
         if distribution_of(to) and not _may_see(module, f"{to}.{name}".rstrip("."))
-    }
+    ]
 
-    assert trespasses == EXCEPTIONS
+    assert trespasses == []
 
 
 def _may_see(module: str, path: str) -> bool:

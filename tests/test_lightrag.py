@@ -54,8 +54,9 @@ from ragcore import (
     errors,
     hookimpl,
 )
-from ragcore._calls.held import _open as open_clients
-from ragcore.lightrag import _keeper, aclose, embedding_func, llm_model_func, tokenizer
+from ragcore._calls import held
+from ragcore._calls.opening import Opening
+from ragcore.lightrag import aclose, embedding_func, llm_model_func, tokenizer
 from ragcore.testing import DIMENSIONS, Delay, FakeClock, Script, plugin, scripted
 
 ONCE = Retry(attempts=1)
@@ -267,7 +268,10 @@ async def test_a_turn_that_is_none_is_named(turn: dict[str, Any]) -> None:
 
 async def test_a_cut_answer_is_marked() -> None:
     """LightRAG caches what is not marked as cut."""
-    complete = answering(Completion("Once upon", "length"), Completion("Once upon", "stop"))
+    complete = answering(
+        Completion("Once upon", finish_reason="length"),
+        Completion("Once upon", finish_reason="stop"),
+    )
 
     cut, whole = await complete("A story"), await complete("A story")
 
@@ -279,7 +283,11 @@ async def test_a_cut_answer_is_marked() -> None:
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_cut_answer_is_logged(stream: bool, caplog: pytest.LogCaptureFixture) -> None:
     """Nothing that was cut is silent, streams included."""
-    step = [Chunk("Once"), Chunk(finish_reason="length")] if stream else Completion("A", "length")
+    step = (
+        [Chunk("Once"), Chunk(finish_reason="length")]
+        if stream
+        else Completion("A", finish_reason="length")
+    )
 
     answer = await answering(step)("A story", stream=stream)
     if stream:
@@ -291,7 +299,7 @@ async def test_a_cut_answer_is_logged(stream: bool, caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize("stream", [False, True])
 async def test_cut_before_the_first_word_is_the_engines_error(stream: bool) -> None:
     """LightRAG tells that error from others by its class."""
-    step = [Chunk(finish_reason="length")] if stream else Completion("", "length")
+    step = [Chunk(finish_reason="length")] if stream else Completion("", finish_reason="length")
 
     with pytest.raises(EmptyTruncatedResponseError):
         await answering(step)("A story", stream=stream)
@@ -393,7 +401,7 @@ async def test_errors_arrive_as_they_are(kind: type[ProviderError], stream: bool
     ("step", "kind"),
     [
         (Completion(""), EmptyResponseError),
-        (Completion("", "content_filter"), ContentFilterError),
+        (Completion("", finish_reason="content_filter"), ContentFilterError),
         (TimeoutError("slow"), RequestTimeoutError),
     ],
 )
@@ -455,7 +463,9 @@ async def test_a_stream_gives_text() -> None:
 
 async def test_a_stream_begins_inside_the_call() -> None:
     """Retries and first errors belong to the call, which LightRAG's workers watch."""
-    script = Script([RateLimitError("slow down", retry_after=0)], ["Goethe", Chunk("", "", "stop")])
+    script = Script(
+        [RateLimitError("slow down", retry_after=0)], ["Goethe", Chunk(finish_reason="stop")]
+    )
     complete = llm_model_func("scripted:any", script=script, retry=Retry(wait_initial=0))
 
     pieces = await complete("Who wrote Faust?", stream=True)
@@ -509,8 +519,8 @@ async def test_a_stream_is_let_go(leave: str) -> None:
     await settled()
 
     assert script.abandoned == 1
-    [kept] = _keeper._kept[_keeper._here()]
-    assert kept.streams == []
+    [model] = models_here()
+    assert (await model.owner.value()).streams == []
 
 
 def test_an_open_stream_ends_with_its_loop() -> None:
@@ -738,7 +748,12 @@ async def test_functions_made_alike_share_a_model() -> None:
     await asyncio.gather(*(complete("Who?") for complete in functions for _ in range(3)))
 
     assert (script.opened, other.opened) == (1, 1)
-    assert len(_keeper._kept[_keeper._here()]) == 2
+    assert len(models_here()) == 2
+
+
+def models_here() -> list[held.Held[Any]]:
+    entries = held._open.get(held._here(), [])
+    return [entry for entry in entries if isinstance(entry.subject, Opening)]
 
 
 async def test_aclose_closes_and_the_next_call_opens() -> None:
@@ -750,7 +765,7 @@ async def test_aclose_closes_and_the_next_call_opens() -> None:
 
     await aclose()
     assert (script.opened, script.closed, script.abandoned) == (1, 1, 1)
-    assert _keeper._here() not in _keeper._kept
+    assert models_here() == []
     assert pieces is not None
 
     assert await complete("…") == "four"
@@ -763,13 +778,13 @@ def test_models_end_with_their_loop() -> None:
     """asyncio.run leaves nothing open, and nothing behind."""
     script = Script(forever="Goethe")
     complete = llm_model_func("scripted:any", script=script)
+    others = set(held._open)
 
     for run in (1, 2, 3):
         asyncio.run(complete("Who?"))
 
         assert (script.opened, script.closed) == (run, run)
-        assert not _keeper._kept
-        assert not open_clients
+        assert set(held._open) <= others
 
 
 def test_threads_with_their_own_loops_have_their_own_models() -> None:
@@ -987,7 +1002,7 @@ def test_without_the_engine_there_are_substitutes() -> None:
         )
 
         async def main():
-            cut = Completion("Goe", "length"), Completion("", "length")
+            cut = Completion("Goe", finish_reason="length"), Completion("", finish_reason="length")
             script = Script("Goethe", *cut, None, None)
             role = role_llm_configs(query=("scripted:any", {"script": script}))["query"]
             assert (await role.func("Who?"), role.kwargs, role.timeout) == ("Goethe", {}, None)

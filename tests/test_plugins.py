@@ -602,7 +602,7 @@ def test_options_hook_registers_groups() -> None:
 
     groups = [group.binding() for group in built(tracing=Tracing()).option_groups]
 
-    assert groups == ["ragcore", "ragcore", "scripted_llm"]
+    assert groups == ["ragcore", "ragcore", "ragcore", "scripted_llm"]
 
 
 def test_hooks_are_called_once_a_process() -> None:

@@ -105,7 +105,7 @@ def test_messages_are_made_by_role() -> None:
 def test_a_message_checks_itself(role: Any, content: Any, images: Any) -> None:
     """A role, a text and images, or an error where the mistake is."""
     with pytest.raises((ValueError, TypeError)):
-        Message(role, content, images)
+        Message(role, content, images=images)
 
 
 @pytest.mark.parametrize("record", [ragcore.Completion, ragcore.Chunk])
@@ -115,11 +115,15 @@ def test_finish_reason_is_one_of_three(record: Any) -> None:
         record("text", finish_reason="tool_calls")
 
 
+def used(read: int, written: int, cached: int, thought: int) -> Usage:
+    return Usage(read, written, cached_input_tokens=cached, reasoning_tokens=thought)
+
+
 def test_usage_adds_up() -> None:
     """Every field is summed; the total is input and output, which contain the others."""
-    total = Usage(1, 2, 3, 4) + Usage(10, 20, 30, 40)
+    total = used(1, 2, 3, 4) + used(10, 20, 30, 40)
 
-    assert total == Usage(11, 22, 33, 44)
+    assert total == used(11, 22, 33, 44)
     assert total.total_tokens == 33
 
 

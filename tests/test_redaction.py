@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import traceback
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ async def test_a_service_that_quotes_the_key_is_not_quoted(streamed: bool) -> No
     """Neither in the error nor in its cause, of which the traceback and the log are made."""
     refused = AuthenticationError(f"Incorrect API key: {CANARY}.")
     refused.__cause__ = ValueError(f"401: {CANARY}", {"key": CANARY})
-    options = {"script": Script(refused), "api_key": CANARY}
+    options: dict[str, Any] = {"script": Script(refused), "api_key": CANARY}
     with scripted():
         async with ragcore.completion("scripted:any", **options) as model:
             with pytest.raises(AuthenticationError, match="Incorrect API key: …") as caught:
@@ -63,7 +64,11 @@ async def test_a_retry_that_is_logged_quotes_no_key(caplog: pytest.LogCaptureFix
     """What failed is written before the error comes out, if it ever does."""
     caplog.set_level("DEBUG")
     busy = UnavailableError(f"busy, {CANARY}")
-    options = {"script": Script(busy, "answer"), "api_key": CANARY, "retry": Retry(wait_max=0)}
+    options: dict[str, Any] = {
+        "script": Script(busy, "answer"),
+        "api_key": CANARY,
+        "retry": Retry(wait_max=0),
+    }
     with scripted():
         async with ragcore.completion("scripted:any", **options) as model:
             await model.complete("Who?")
@@ -78,7 +83,7 @@ async def test_a_key_with_a_line_break_is_quoted_in_no_spelling(told: str) -> No
     """Neither without it, nor as HTTP libraries quote a header that they refuse."""
     refused = AuthenticationError(f"refused, {told}")
     with scripted():
-        options = {"script": Script(refused), "api_key": f"{CANARY}\n"}
+        options: dict[str, Any] = {"script": Script(refused), "api_key": f"{CANARY}\n"}
         async with ragcore.completion("scripted:any", **options) as model:
             with pytest.raises(AuthenticationError, match="refused, ") as caught:
                 await model.complete("Who?")
@@ -88,7 +93,10 @@ async def test_a_key_with_a_line_break_is_quoted_in_no_spelling(told: str) -> No
 
 async def test_a_word_is_no_secret() -> None:
     """A local server's key may be any; its errors stay readable."""
-    options = {"script": Script(AuthenticationError("none of these")), "api_key": "none"}
+    options: dict[str, Any] = {
+        "script": Script(AuthenticationError("none of these")),
+        "api_key": "none",
+    }
     with scripted():
         async with ragcore.completion("scripted:any", **options) as model:
             with pytest.raises(AuthenticationError, match="none of these"):

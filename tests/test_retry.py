@@ -23,6 +23,7 @@ from ragcore import (
     Retry,
     UnavailableError,
 )
+from ragcore._calls.held import release_idle
 from ragcore._calls.persist import wait_before_next
 from ragcore.testing import Delay, FakeClock, Script, scripted
 
@@ -33,10 +34,14 @@ def clock() -> Iterator[FakeClock]:
         yield fake
 
 
-async def ask(script: Script, **options: Any) -> Completion:
-    of_call = {"timeout": options.pop("timeout", None)}
+async def ask(
+    script: Script,
+    *,
+    timeout: float | None = None,  # noqa: ASYNC109  # of the call
+    **options: Any,
+) -> Completion:
     async with ragcore.completion("scripted:any", script=script, **options) as model:
-        return await model.complete("Who wrote Faust?", **of_call)
+        return await model.complete("Who wrote Faust?", timeout=timeout)
 
 
 class Times:
@@ -105,14 +110,17 @@ def test_nothing_else_is_tried_again(clock: FakeClock, error: Exception) -> None
 
 
 def test_a_retry_is_told_to_the_log(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
-    """What failed, and when it is tried again; not that it is over."""
+    """What failed, and when it is tried again; then one line about the whole call."""
     caplog.set_level("INFO", "ragcore")
     script = Script(forever=lambda _: RateLimitError("slow down", retry_after=7))
     with pytest.raises(RateLimitError):
         clock.run(ask(script, retry=Retry(attempts=2, wait_initial=0)))
     told = [record.getMessage() for record in caplog.records if record.name == "ragcore"]
 
-    assert told == ["attempt 1 failed, another in 7.0 s: slow down [scripted:any, retry after 7 s]"]
+    assert told == [
+        "attempt 1 failed, another in 7.0 s: slow down [scripted:any, retry after 7 s]",
+        "scripted:any: RateLimitError after 7.00 s, 2 attempts",
+    ]
 
 
 def test_nothing_is_written_where_no_logging_is_set_up() -> None:
@@ -366,6 +374,7 @@ def test_cancellation_passes_through(clock: FakeClock) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        await release_idle()
         assert script.opened == script.closed == 1
         return len(script.requests)
 

@@ -23,6 +23,7 @@ from ragcore import (
     UnavailableError,
     Usage,
 )
+from ragcore._calls.held import release_idle
 from ragcore.testing import Delay, FakeClock, Script, scripted
 
 STOP = Chunk(finish_reason="stop")
@@ -299,6 +300,7 @@ def test_a_cancelled_reader_closes_the_generator(clock: FakeClock) -> None:
             await task
 
     clock.run(call())
+    clock.run(release_idle())
 
     assert script.closed == 1
     assert clock.time == 1

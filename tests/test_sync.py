@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 import ragcore
-from ragcore import Chunk, Completion, UnavailableError
+from ragcore import Chunk, Completion, UnavailableError, sync
+from ragcore._calls.held import release_idle
 from ragcore.testing import Delay, Script, scripted
 
 STOP = Chunk(finish_reason="stop")
@@ -33,7 +34,7 @@ def ask(script: Script) -> str:
 
 
 def test_a_call_without_a_loop() -> None:
-    """The same model, the same answer, closed at the end of the block."""
+    """The same model, the same answer, closed after the block."""
     script = Script("Goethe")
 
     with ragcore.sync.completion("scripted:any", script=script) as model:
@@ -42,6 +43,7 @@ def test_a_call_without_a_loop() -> None:
 
     assert isinstance(answer, Completion)
     assert answer.text == "Goethe"
+    sync._wait(release_idle())
     assert script.closed == 1
     assert (model.reference, model.capabilities.images) == ("scripted:any", True)
 
@@ -93,6 +95,7 @@ def test_errors_come_out_as_they_are() -> None:
         ragcore.sync.completion("scripted:any", script=script),
     ):
         raise ZeroDivisionError
+    sync._wait(release_idle())
     assert script.closed == 1
 
 
@@ -205,8 +208,10 @@ def ask(script):
 PROGRAMS = {
     "after a call": "print(ask(Script('Goethe')))",
     "within a stream": """
-model = ragcore.sync.completion("scripted:any", script=Script(["Goethe", "x"])).__enter__()
-chunks = model.stream("Who?").__enter__()
+opening = ragcore.sync.completion("scripted:any", script=Script(["Goethe", "x"]))
+model = opening.__enter__()
+streaming = model.stream("Who?")
+chunks = streaming.__enter__()
 print(next(iter(chunks)).text)
 """,
     "while a thread is asking": """

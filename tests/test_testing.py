@@ -105,7 +105,7 @@ def test_a_provider_is_there_for_the_block_only() -> None:
 
     assert info.capabilities == able
     assert info.distribution == "mine-plugin"
-    assert opening.identity().retry == Retry(attempts=9)
+    assert opening.retry == Retry(attempts=9)
     assert "mine" not in [info.name for info in ragcore.providers().providers]
 
 

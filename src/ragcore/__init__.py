@@ -12,7 +12,9 @@ answers, and errors. May be imported by applications and plugins; nothing inside
 from ragcore import sync
 from ragcore._calls.completion import CompletionModel
 from ragcore._calls.embedding import EmbeddingModel
-from ragcore._calls.opening import completion, embedding, providers
+from ragcore._calls.exchange import Exchange
+from ragcore._calls.layers import Step
+from ragcore._calls.models import completion, embedding, list_models, providers
 from ragcore._calls.stream import CompletionStream
 from ragcore._discovery.registry import BrokenPlugin, Installed, ProviderInfo
 from ragcore._records import (
@@ -28,6 +30,7 @@ from ragcore._records import (
     JSONObject,
     JSONSchema,
     Message,
+    ParsedCompletion,
     Retry,
     Role,
     Timings,
@@ -54,6 +57,7 @@ from ragcore.errors import (
     RagcoreError,
     RateLimitError,
     RequestTimeoutError,
+    RequestTooLargeError,
     TransientError,
     TruncatedResponseError,
     UnavailableError,
@@ -65,6 +69,7 @@ from ragcore.hookspecs import (
     CompletionProvider,
     EmbeddingBackend,
     EmbeddingProvider,
+    Layer,
     StreamingBackend,
     Tokenizer,
     hookimpl,
@@ -100,6 +105,7 @@ __all__ = [
     "EmbeddingRequest",
     "Embeddings",
     "EmptyResponseError",
+    "Exchange",
     "FinishReason",
     "Image",
     "InputType",
@@ -108,9 +114,11 @@ __all__ = [
     "InvalidRequestError",
     "JSONObject",
     "JSONSchema",
+    "Layer",
     "Message",
     "NotFoundError",
     "OptionsError",
+    "ParsedCompletion",
     "PermissionDeniedError",
     "PluginError",
     "ProviderError",
@@ -119,9 +127,11 @@ __all__ = [
     "RagcoreError",
     "RateLimitError",
     "RequestTimeoutError",
+    "RequestTooLargeError",
     "Retry",
     "Role",
     "Secret",
+    "Step",
     "StreamingBackend",
     "ThinkingSplitter",
     "Timings",
@@ -138,6 +148,7 @@ __all__ = [
     "embedding",
     "hookimpl",
     "http_error",
+    "list_models",
     "option",
     "providers",
     "redacted",

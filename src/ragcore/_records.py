@@ -14,7 +14,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import attrs
 
@@ -28,6 +28,7 @@ InputType = Literal["query", "document"]
 Truncate = Literal["error", "end"]
 OnUnsupported = Literal["error", "warn", "prompt"]
 Rung = Literal["native", "prompted"]
+ParsedT = TypeVar("ParsedT")
 
 _DATA_URL = re.compile(
     r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)?(?:;[^,;]+)*;base64,(?P<data>.*)", re.DOTALL
@@ -67,7 +68,7 @@ class Image:
 
     data: bytes | None = attrs.field(repr=lambda data: f"<{len(data or b'')} bytes>")
     url: str | None = None
-    media_type: str = ""
+    media_type: str = attrs.field(default="", kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if (self.data is None) == (self.url is None):
@@ -112,6 +113,7 @@ class Message:
     content: str = attrs.field(validator=attrs.validators.instance_of(str))
     images: tuple[Image, ...] = attrs.field(
         default=(),
+        kw_only=True,
         converter=_images,
         validator=attrs.validators.deep_iterable(attrs.validators.instance_of(Image)),
     )
@@ -124,7 +126,7 @@ def system(content: str) -> Message:
 
 def user(content: str, *, images: Iterable[Image] = ()) -> Message:
     """Ask."""
-    return Message("user", content, tuple(images))
+    return Message("user", content, images=images)
 
 
 def assistant(content: str) -> Message:
@@ -143,7 +145,7 @@ class JSONSchema:
 
     schema: Mapping[str, Any] = attrs.field(hash=False)
     name: str = "answer"
-    strict: bool = True
+    strict: bool = attrs.field(default=True, kw_only=True)
 
 
 @attrs.frozen
@@ -156,8 +158,8 @@ class Usage:
 
     input_tokens: int
     output_tokens: int = 0
-    cached_input_tokens: int = 0
-    reasoning_tokens: int = 0
+    cached_input_tokens: int = attrs.field(default=0, kw_only=True)
+    reasoning_tokens: int = attrs.field(default=0, kw_only=True)
 
     @property
     def total_tokens(self) -> int:
@@ -168,12 +170,12 @@ class Usage:
         return Usage(
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
-            self.cached_input_tokens + other.cached_input_tokens,
-            self.reasoning_tokens + other.reasoning_tokens,
+            cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
         )
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Timings:
     """
     Where the time of a call went, in seconds.
@@ -208,10 +210,10 @@ class Retry:
 
     attempts: int = attrs.field(default=3, validator=attrs.validators.ge(1))
     attempt_timeout: float | None = attrs.field(
-        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
+        default=None, kw_only=True, validator=attrs.validators.optional(attrs.validators.gt(0))
     )
-    wait_initial: float = attrs.field(default=0.5, validator=attrs.validators.ge(0))
-    wait_max: float = attrs.field(default=20.0, validator=attrs.validators.ge(0))
+    wait_initial: float = attrs.field(default=0.5, kw_only=True, validator=attrs.validators.ge(0))
+    wait_max: float = attrs.field(default=20.0, kw_only=True, validator=attrs.validators.ge(0))
 
 
 @attrs.frozen
@@ -229,15 +231,15 @@ class CompletionRequest:
 
     messages: tuple[Message, ...]
     options: Any
-    response_format: JSONObject | JSONSchema | None = None
-    max_output_tokens: int | None = None
-    attempt_timeout: float | None = None
+    response_format: JSONObject | JSONSchema | None = attrs.field(default=None, kw_only=True)
+    max_output_tokens: int | None = attrs.field(default=None, kw_only=True)
+    attempt_timeout: float | None = attrs.field(default=None, kw_only=True)
 
 
 _finish_reason = attrs.validators.in_(typing.get_args(FinishReason))
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Completion:
     """
     An answer.
@@ -254,7 +256,7 @@ class Completion:
         timings: Filled in by the host.
     """
 
-    text: str
+    text: str = attrs.field(kw_only=False)
     finish_reason: FinishReason = attrs.field(default="stop", validator=_finish_reason)
     usage: Usage | None = None
     reasoning: str = ""
@@ -263,6 +265,13 @@ class Completion:
     structured: Rung | None = None
     parsed: Any = None
     timings: Timings = attrs.field(factory=Timings)
+
+
+@attrs.frozen(kw_only=True)
+class ParsedCompletion(Completion, Generic[ParsedT]):
+    """An answer whose *parsed* is an instance of the class that was asked for."""
+
+    parsed: ParsedT
 
 
 @attrs.frozen
@@ -280,12 +289,12 @@ class Chunk:
     text: str = ""
     reasoning: str = ""
     finish_reason: FinishReason | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_finish_reason)
+        default=None, kw_only=True, validator=attrs.validators.optional(_finish_reason)
     )
-    usage: Usage | None = None
+    usage: Usage | None = attrs.field(default=None, kw_only=True)
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class EmbeddingRequest:
     """
     What an embedding backend is handed: one attempt.
@@ -300,7 +309,7 @@ class EmbeddingRequest:
         attempt_timeout: Seconds that this attempt has; the host cancels it after them.
     """
 
-    texts: tuple[str, ...]
+    texts: tuple[str, ...] = attrs.field(kw_only=False)
     input_type: InputType = "document"
     dimensions: int | None = None
     truncate: Truncate = "error"
@@ -312,7 +321,7 @@ def _positions(positions: Iterable[int]) -> tuple[int, ...]:
     return tuple(positions)
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, kw_only=True)
 class Embeddings:
     """
     Vectors for texts.
@@ -325,14 +334,14 @@ class Embeddings:
         timings: Filled in by the host.
     """
 
-    vectors: npt.NDArray[np.float32]
+    vectors: npt.NDArray[np.float32] = attrs.field(kw_only=False)
     usage: Usage | None = None
     truncated: tuple[int, ...] = attrs.field(default=(), converter=_positions)
     model: str | None = None
     timings: Timings = attrs.field(factory=Timings)
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Capabilities:
     """
     What a model can do.
@@ -344,6 +353,8 @@ class Capabilities:
         reasoning: Shows what it thinks first.
         dimensions: Embeds to as many dimensions as asked.
         input_type: Embeds queries and documents differently.
+        think_tags: The text of an answer may begin with reasoning, between ``<think>`` and
+            ``</think>``, which the host then parts from it.
         max_batch: Texts in one embedding request.
         max_batch_tokens: Tokens in one embedding request.
         context_window: Tokens of prompt and answer together, or of one text to embed.
@@ -356,6 +367,7 @@ class Capabilities:
     reasoning: bool = False
     dimensions: bool = False
     input_type: bool = False
+    think_tags: bool = False
     max_batch: int | None = None
     max_batch_tokens: int | None = None
     context_window: int | None = None

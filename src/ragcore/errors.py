@@ -19,6 +19,7 @@ Every error that ragcore raises on purpose.
         ├── NotFoundError           no such model or endpoint
         ├── InvalidRequestError     the service refuses what it was asked
         │   ├── ContextLengthError  more text than the model reads
+        │   ├── RequestTooLargeError one request holds more than the service takes at once
         │   └── ContentFilterError  refused for what it says
         ├── QuotaExceededError      out of credit: waiting does not help
         ├── InterruptedStreamError  the stream broke off; carries the text so far
@@ -189,6 +190,10 @@ _POSITIONS_SHOWN = 10
 
 class ContextLengthError(InvalidRequestError):
     """More text than the model reads."""
+
+
+class RequestTooLargeError(InvalidRequestError):
+    """One request holds more than the service takes at once: fewer texts, or less text, may go."""
 
 
 class ContentFilterError(InvalidRequestError):

@@ -2,7 +2,7 @@
 What a plugin implements: the page to read before writing one.
 
 A plugin is an installed distribution with an entry point in the group ``ragcore`` that names a
-module. The module implements any of the three hooks below. A complete one::
+module. The module implements any of the four hooks below. A complete one::
 
     # pyproject.toml
     #   [project.entry-points.ragcore]
@@ -75,7 +75,7 @@ installed stays quick.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 import pluggy
@@ -103,7 +103,7 @@ hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker(ENTRY_POINT_GROUP)
 @hookspec
 def ragcore_completion_providers() -> Iterable[CompletionProvider]:
     """
-    Return who completes: one record a provider.
+    Return providers of completions, one record each.
 
     Called once, when something first asks for a provider. It must be quick, without I/O::
 
@@ -123,7 +123,7 @@ def ragcore_completion_providers() -> Iterable[CompletionProvider]:
 @hookspec
 def ragcore_embedding_providers() -> Iterable[EmbeddingProvider]:
     """
-    Return who embeds: one record a provider.
+    Return providers of embeddings, one record each.
 
     Called once, when something first asks for a provider. It must be quick, without I/O::
 
@@ -151,6 +151,55 @@ def ragcore_options() -> Iterable[type[BindingOptions]]:
         @hookimpl
         def ragcore_options():
             return [AcmeTracingOptions]
+    """
+    raise AssertionError("a specification is not called")
+
+
+@hookspec
+def ragcore_layers() -> Iterable[Layer]:
+    """
+    Return what to put around calls, or around each of their attempts: one record a layer.
+
+    For tracing, recording, caching, limits. Called once, when something first asks for a provider.
+    It must be quick, without I/O::
+
+        @hookimpl
+        def ragcore_layers():
+            yield Layer(name="acme-audit", around="call", wrap="ragcore_acme.audit:wrap")
+
+    The code wraps a *step*: a function of an exchange that returns an async context manager. A
+    step is entered to ask, and left when the answer has been read; so one layer serves
+    completion, streams and embedding. ::
+
+        # ragcore_acme/audit.py
+        from contextlib import asynccontextmanager
+
+        def wrap(step):
+            @asynccontextmanager
+            async def audited(exchange):
+                async with step(exchange) as answer:
+                    yield answer
+                if exchange.answer is not None:
+                    print(exchange.opening.reference, exchange.answer.usage)
+
+            return audited
+
+    *wrap* is called once for each model that is opened, each step once for each call (``around=
+    "call"``), or once for each attempt (``around="attempt"``; of an embedding, once for each
+    attempt at each of its requests). What a layer may do:
+
+    - look at ``exchange.request`` before, and at ``exchange.answer`` after: a ``Completion`` or
+      ``Embeddings``, also of a stream that was read to its end; else None;
+    - answer by itself: yield a ``Completion`` (for a stream, too) or ``Embeddings`` without
+      entering *step*, and set ``exchange.answer``;
+    - wait before it enters; what it holds is free while a retry waits, and kept until a stream is
+      closed (``around="attempt"``); ``exchange.attempts.queued`` takes the seconds;
+    - wrap a stream: ``answer`` is then an iterator of chunks, and so is what it yields;
+    - ask another model: ``async with ragcore.completion(…) as other, other.step(exchange) as
+      answer``, within the same deadline.
+
+    Layers of a package stand in the order in which it yields them, the first outermost; packages
+    in the order of their names.
     """
     raise AssertionError("a specification is not called")
 
@@ -184,16 +233,16 @@ def _capabilities(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         raise ValueError(f"{attribute.name}={value!r} is neither Capabilities nor a function.")  # noqa: TRY004
 
 
-def _aliases(names: Iterable[str]) -> tuple[str, ...]:
+def _names(names: Iterable[str]) -> tuple[str, ...]:
     if isinstance(names, str):
-        raise ValueError(f"aliases={names!r} is one str; pass a tuple of them.")  # noqa: TRY004
+        raise ValueError(f"{names!r} is one str; pass a tuple of them.")  # noqa: TRY004
     return tuple(names)
 
 
 _required_code = attrs.validators.and_(attrs.validators.instance_of(str), _code)
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class _Provider:
     name: str = attrs.field(validator=_name)
     connection: type[BindingOptions] = attrs.field(validator=_options)
@@ -201,12 +250,13 @@ class _Provider:
     connect: str = attrs.field(validator=_required_code)
     backend: str = attrs.field(validator=_required_code)
     aliases: tuple[str, ...] = attrs.field(
-        default=(), converter=_aliases, validator=attrs.validators.deep_iterable(_name)
+        default=(), converter=_names, validator=attrs.validators.deep_iterable(_name)
     )
     capabilities: Capabilities | Callable[[str], Capabilities] = attrs.field(
         default=Capabilities(), validator=_capabilities
     )
     retry: Retry = attrs.field(default=Retry(), validator=attrs.validators.instance_of(Retry))
+    loggers: tuple[str, ...] = attrs.field(default=(), converter=_names)
     list_models: str | None = attrs.field(default=None, validator=_code)
     tokenizer: str | None = attrs.field(default=None, validator=_code)
 
@@ -217,10 +267,10 @@ class _Provider:
         return self.capabilities(model_name)
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class CompletionProvider(_Provider):
     """
-    Who completes.
+    A provider of completions.
 
     Attributes:
         name: What stands before the colon in ``acme:large``; lower case.
@@ -233,16 +283,18 @@ class CompletionProvider(_Provider):
         aliases: Further names.
         capabilities: A value, or a function of the model's name.
         retry: How persistent the host is unless the user says otherwise.
+        loggers: Names of the SDK's loggers and of its HTTP library's; the host keeps the
+            connection's secrets out of what they write.
         list_models: Code; ``(client) -> awaitable of an iterable of model names``.
         tokenizer: Code; ``(model_name, options) -> Tokenizer``; synchronous. If it has a parameter
             named *connection*, it is handed the connection's options too.
     """
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class EmbeddingProvider(_Provider):
     """
-    Who embeds; fields as in :class:`CompletionProvider`, and one more.
+    A provider of embeddings; fields as in :class:`CompletionProvider`, and one more.
 
     Attributes:
         describe: Code; ``(model_name, options) -> (dimensions, max_tokens)``, each None where
@@ -251,6 +303,24 @@ class EmbeddingProvider(_Provider):
     """
 
     describe: str | None = attrs.field(default=None, validator=_code)
+
+
+@attrs.frozen(kw_only=True)
+class Layer:
+    """
+    What a plugin puts around calls or attempts; see :func:`ragcore_layers`.
+
+    Attributes:
+        name: What messages call it.
+        around: ``"call"``: once a call, whatever is tried; ``"attempt"``: once an attempt.
+        wrap: Code; ``(step) -> step``.
+    """
+
+    name: str = attrs.field(validator=_name)
+    around: Literal["call", "attempt"] = attrs.field(
+        validator=attrs.validators.in_(("call", "attempt"))
+    )
+    wrap: str = attrs.field(validator=_required_code)
 
 
 class CompletionBackend(Protocol):

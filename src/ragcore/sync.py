@@ -22,7 +22,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, TypeVar
 
-from ragcore._calls import opening
+from ragcore._calls import models
 from ragcore._calls.completion import CompletionModel as AsyncCompletionModel
 from ragcore._calls.embedding import EmbeddingModel as AsyncEmbeddingModel
 from ragcore._calls.owner import Owner
@@ -35,14 +35,14 @@ T = TypeVar("T")
 @contextmanager
 def completion(reference: str, **options: Any) -> Iterator[CompletionModel]:
     """Open a model that completes; see :func:`ragcore.completion`."""
-    with _held(opening.completion(reference, **options)) as model:
+    with _held(models.completion(reference, **options)) as model:
         yield CompletionModel(model)
 
 
 @contextmanager
 def embedding(reference: str, **options: Any) -> Iterator[EmbeddingModel]:
     """Open a model that embeds; see :func:`ragcore.embedding`."""
-    with _held(opening.embedding(reference, **options)) as model:
+    with _held(models.embedding(reference, **options)) as model:
         yield EmbeddingModel(model)
 
 
@@ -56,7 +56,8 @@ class CompletionModel:
 
     def complete(self, messages: Any, **arguments: Any) -> Completion:
         """Answer in one piece; see :meth:`ragcore.CompletionModel.complete`."""
-        return _wait(self._model.complete(messages, **arguments))
+        answer: Completion = _wait(self._model.complete(messages, **arguments))
+        return answer
 
     @contextmanager
     def stream(self, messages: Any, **arguments: Any) -> Iterator[CompletionStream]:
@@ -105,7 +106,9 @@ def _held(manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
     try:
         yield _wait(owner.value())
     finally:
-        _wait(owner.release())
+        # The loop's end has left it, where a block is left only when the interpreter ends.
+        if not _running().loop.is_closed():
+            _wait(owner.release())
 
 
 async def _owner(manager: AbstractAsyncContextManager[T]) -> Owner[T]:

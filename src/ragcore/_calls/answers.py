@@ -1,4 +1,4 @@
-"""What an answer is to look like: JSON, a schema, or a class of yours."""
+"""What a completion is asked for, and whether its answer is one: text, JSON, a class of yours."""
 
 from __future__ import annotations
 
@@ -9,8 +9,27 @@ from typing import Any
 
 import attrs
 
-from ragcore._records import Capabilities, Completion, JSONObject, JSONSchema, Message, system
-from ragcore.errors import OptionsError, ProviderError, TruncatedResponseError
+from ragcore._calls.exchange import Exchange
+from ragcore._calls.opening import Opening
+from ragcore._records import (
+    Capabilities,
+    Completion,
+    CompletionRequest,
+    JSONObject,
+    JSONSchema,
+    Message,
+    ParsedCompletion,
+    Rung,
+    system,
+)
+from ragcore.errors import (
+    ContentFilterError,
+    EmptyResponseError,
+    OptionsError,
+    ProviderError,
+    TruncatedResponseError,
+)
+from ragcore.options import merge, refuse_twice
 
 Format = JSONObject | JSONSchema
 
@@ -134,22 +153,114 @@ def prompted(messages: tuple[Message, ...], format: Format) -> tuple[Message, ..
     return (system(ask), *messages)
 
 
-def parsed(answer: Completion, parse: Callable[[str], Any]) -> Completion:
+@attrs.frozen
+class AskedCompletion:
     """
-    Fill in ``answer.parsed``.
+    What a caller asked for, before anybody knows which model is to answer.
+
+    Attributes:
+        messages: The conversation.
+        wanted: What the answer is to look like; None for text.
+        max_output_tokens: Upper bound of the answer, in tokens.
+        options: The call's own options of the provider.
+    """
+
+    messages: tuple[Message, ...]
+    wanted: Wanted | None
+    max_output_tokens: int | None
+    options: Mapping[str, Any]
+
+    def fitted(self, opening: Opening[Any]) -> tuple[CompletionRequest, Rung | None]:
+        """
+        Return the request as the model of *opening* takes it, and how JSON is asked for.
+
+        Raises:
+            UnsupportedError: The model can't do what was asked.
+            OptionsError: An option is unknown or invalid; all problems at once.
+        """
+        messages = self._seen(opening)
+        messages, asked_format, rung = self._formatted(messages, opening)
+        options = merge(opening.options, self.options)
+        if self.max_output_tokens is not None:
+            refuse_twice(options, "max_output_tokens")
+        request = CompletionRequest(
+            messages=messages,
+            options=options,
+            response_format=asked_format,
+            max_output_tokens=self.max_output_tokens,
+            attempt_timeout=opening.retry.attempt_timeout,
+        )
+        return request, rung
+
+    def _seen(self, opening: Opening[Any]) -> tuple[Message, ...]:
+        if opening.capabilities.images or not any(message.images for message in self.messages):
+            return self.messages
+        opening.refuse("images", "the model does not look at images")
+        return tuple(attrs.evolve(message, images=()) for message in self.messages)
+
+    def _formatted(
+        self, messages: tuple[Message, ...], opening: Opening[Any]
+    ) -> tuple[tuple[Message, ...], Format | None, Rung | None]:
+        if self.wanted is None:
+            return messages, None, None
+        if is_native(self.wanted.format, opening.capabilities):
+            return messages, self.wanted.format, "native"
+        if opening.host.on_unsupported == "prompt":
+            # Half of what was asked for is better than nothing of it.
+            least = JSONObject()
+            native = least if is_native(least, opening.capabilities) else None
+            return prompted(messages, self.wanted.format), native, "prompted"
+        opening.refuse(
+            "response_format",
+            "the model can't be made to answer in JSON; on_unsupported='prompt' asks it in words",
+        )
+        return messages, None, None
+
+    def finished(self, answer: Completion, exchange: Exchange) -> Completion:
+        """
+        Return *answer* checked, with the instance that was wanted, and with timings.
+
+        Raises:
+            ProviderError: The answer is empty, was held back, or does not fit what was wanted.
+        """
+        _check_content(answer)
+        answer = attrs.evolve(answer, structured=exchange.rung, timings=exchange.timings())
+        if self.wanted is None or self.wanted.parse is None:
+            return answer
+        return with_instance(answer, self.wanted.parse)
+
+
+_NO_CONTENT: dict[str, tuple[type[ProviderError], str]] = {
+    "stop": (EmptyResponseError, "the answer is empty"),
+    "length": (TruncatedResponseError, "the token limit was reached before the answer began"),
+    "content_filter": (ContentFilterError, "a content filter held the answer back"),
+}
+
+
+def _check_content(answer: Completion) -> None:
+    if not answer.text:
+        kind, message = _NO_CONTENT[answer.finish_reason]
+        raise kind(message)
+
+
+def with_instance(answer: Completion, parse: Callable[[str], Any]) -> ParsedCompletion[Any]:
+    """
+    Return *answer* with the instance that *parse* makes of its text.
 
     Raises:
         TruncatedResponseError: It does not parse, and was cut.
         ProviderError: It does not parse.
     """
     try:
-        return attrs.evolve(answer, parsed=parse(_unfenced(answer.text)))
+        instance = parse(_unfenced(answer.text))
     except ValueError as exc:
         if answer.finish_reason == "length":
             raise TruncatedResponseError("the answer was cut before its JSON was complete") from exc
         raise ProviderError(
             f"the answer does not fit response_format: {exc} (it begins {answer.text[:80]!r})"
         ) from exc
+    fields = {field.name: getattr(answer, field.name) for field in attrs.fields(Completion)}
+    return ParsedCompletion(**(fields | {"parsed": instance}))
 
 
 def _unfenced(text: str) -> str:

@@ -3,44 +3,73 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Any, TypeVar, overload
 
 import attrs
 
-from ragcore._calls import answers
-from ragcore._calls.exchange import Call, Identity, Model
-from ragcore._calls.messages import conversation
-from ragcore._calls.stream import Asked, CompletionStream
-from ragcore._records import Chunk, Completion, CompletionRequest, JSONObject, Message
+from ragcore._calls.answers import AskedCompletion, wanted
+from ragcore._calls.entering import Entering
+from ragcore._calls.exchange import Exchange
+from ragcore._calls.layers import Step
+from ragcore._calls.messages import Messages, conversation
+from ragcore._calls.model import Model
+from ragcore._calls.persist import Persisting
+from ragcore._calls.stream import CompletionStream, next_chunk, pieces_of, without_thinking
+from ragcore._records import Completion, ParsedCompletion
 from ragcore.errors import OptionsError, UnsupportedError
-from ragcore.hookspecs import CompletionBackend
-from ragcore.options import merge, refuse_twice
+from ragcore.hookspecs import CompletionProvider
+from ragcore.wire import split_thinking
+
+ParsedT = TypeVar("ParsedT")
 
 
-class CompletionModel(Model):
+class CompletionModel(Model[CompletionProvider]):
     """
     A model that completes; made by :func:`ragcore.completion`.
 
     Safe to use from many tasks of its event loop at once.
     """
 
-    def __init__(self, backend: CompletionBackend, identity: Identity) -> None:
-        super().__init__(identity)
-        self._backend = backend
+    _method = "complete"
 
     @property
     def can_stream(self) -> bool:
         """Whether there is :meth:`stream`; without it answers come in one piece only."""
         return hasattr(self._backend, "stream")
 
+    @overload
     async def complete(
         self,
-        messages: str | Message | Iterable[Message],
+        messages: Messages,
         *,
+        response_format: type[ParsedT],
         system: str | None = None,
+        max_output_tokens: int | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+        **options: Any,
+    ) -> ParsedCompletion[ParsedT]: ...
+
+    @overload
+    async def complete(
+        self,
+        messages: Messages,
+        *,
         response_format: Any = None,
+        system: str | None = None,
+        max_output_tokens: int | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+        **options: Any,
+    ) -> Completion: ...
+
+    async def complete(
+        self,
+        messages: Messages,
+        *,
+        response_format: Any = None,
+        system: str | None = None,
         max_output_tokens: int | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  # the deadline of all attempts together
         **options: Any,
@@ -49,12 +78,13 @@ class CompletionModel(Model):
         Answer in one piece.
 
         Args:
-            messages: A question, or a conversation.
-            system: How to behave; goes before *messages*.
+            messages: A question, or a conversation; messages may be dicts with *role* and
+                *content*.
             response_format: What the answer is to look like: :class:`ragcore.JSONObject`, a JSON
                 Schema, a pydantic model, or an attrs class (extra ``msgspec``); of a class,
                 ``answer.parsed`` holds the instance.
-            max_output_tokens: Upper bound of the answer, in tokens.
+            system: How to behave; goes before *messages*.
+            max_output_tokens: Upper bound of the answer, in tokens; None for the model's.
             timeout: Deadline in seconds, retries and waits included; 0 for none, None for the
                 model's.
             options: Options of the provider with ``scope="call"``.
@@ -63,115 +93,170 @@ class CompletionModel(Model):
             ProviderError: It did not deliver; the subclass says why.
             UnsupportedError: The model can't do what was asked.
             OptionsError: An option is unknown or invalid; all problems at once.
+            RuntimeError: The model is closed.
         """
-        call = Call(self._identity, timeout)
-        asked = self._ask(messages, system, response_format, max_output_tokens, options)
-
-        async def attempt() -> Completion:
-            answering = self._backend.complete(asked.request)
-            if not inspect.isawaitable(answering):
-                raise self._identity.wrong_type("complete", answering, "an awaitable")
-            answer = await answering
+        deadline = self._deadline(timeout)
+        asked = self._asked(messages, system, response_format, max_output_tokens, options)
+        exchange = Exchange.begun(self._opening, asked, deadline)
+        async with self._call(exchange) as answer:
             if not isinstance(answer, Completion):
-                raise self._identity.wrong_type("complete", answer)
-            return answer
+                raise self._opening.wrong_type("a layer", answer, "a Completion")
+            return answer if answer is exchange.answer else _timed(answer, exchange)
 
-        answer = await call.persist(attempt)
-        with self._identity.at_the_edge(call.attempts):
-            return attrs.evolve(asked.finished(answer), timings=call.timings())
-
-    @asynccontextmanager
-    async def stream(
+    def stream(
         self,
-        messages: str | Message | Iterable[Message],
+        messages: Messages,
         *,
-        system: str | None = None,
         response_format: Any = None,
+        system: str | None = None,
         max_output_tokens: int | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109  # the deadline of all attempts together
+        timeout: float | None = None,
         **options: Any,
-    ) -> AsyncIterator[CompletionStream]:
+    ) -> AbstractAsyncContextManager[CompletionStream]:
         """
         Answer piece by piece; arguments and errors as in :meth:`complete`.
 
         ``async with`` returns when the first chunk is there, after retries if need be. Leaving the
-        block releases the connection, whatever was read.
+        block releases the connection, whatever was read. ::
+
+            async with model.stream("Tell me a story") as chunks:
+                async for chunk in chunks:
+                    print(chunk.text, end="")
 
         Raises:
             InterruptedStreamError: The stream broke off later; carries the text so far.
         """
-        call = Call(self._identity, timeout)
-        asked = self._ask(messages, system, response_format, max_output_tokens, options)
-        stream = getattr(self._backend, "stream", None)
-        if stream is None:
+
+        def begin() -> Exchange:
+            deadline = self._deadline(timeout)
+            asked = self._asked(messages, system, response_format, max_output_tokens, options)
+            return Exchange.begun(self._opening, asked, deadline, streams=True)
+
+        return Entering(
+            self._streamed(begin), "async with model.stream(…) as chunks: async for chunk in chunks"
+        )
+
+    @asynccontextmanager
+    async def _streamed(self, begin: Callable[[], Exchange]) -> AsyncIterator[CompletionStream]:
+        exchange = begin()
+        if not self.can_stream:
             raise UnsupportedError(f"{self.reference}: can't stream; use complete().")
-
-        async def attempt() -> tuple[AsyncGenerator[Chunk, None], Chunk | None]:
-            chunks = stream(asked.request)
-            if not isinstance(chunks, AsyncGenerator):
-                # It might be a coroutine, which would complain that nobody awaits it.
-                getattr(chunks, "close", lambda: None)()
-                raise self._identity.wrong_type("stream", chunks, "an async generator")
+        async with self._call(exchange) as answer:
+            stream = _as_stream(answer, exchange)
             try:
-                return chunks, await self._identity.next_chunk(chunks)
-            except BaseException:
-                await chunks.aclose()
-                raise
+                yield stream
+            finally:
+                await stream.aclose()
 
-        chunks, first = await call.persist(attempt)
-        call.note(first)
-        opened = CompletionStream(chunks, first, call, asked)
-        try:
-            yield opened
-        finally:
-            await opened.aclose()
+    def _attempt(self, exchange: Exchange) -> AbstractAsyncContextManager[Any]:
+        kind = _Streamed if exchange.streams else _Completed
+        return kind(self._backend, exchange)
 
-    def _ask(
+    def _ring(self, attempt: Step) -> Step:
+        return Persisting.layer(attempt)
+
+    def _asked(
         self,
-        messages: str | Message | Iterable[Message],
+        messages: Messages,
         system: str | None,
         response_format: Any,
         max_output_tokens: int | None,
-        options: dict[str, Any],
-    ) -> Asked:
-        turns = conversation(messages, system)
-        if not self.capabilities.images and any(turn.images for turn in turns):
-            self._identity.refuse("images", "the model does not look at images")
-            turns = tuple(attrs.evolve(turn, images=()) for turn in turns)
-        turns, asked_format, wanted, rung = self._format(turns, response_format)
-        merged = merge(self._identity.options, options)
-        if max_output_tokens is not None:
-            refuse_twice(merged, "max_output_tokens")
-        request = CompletionRequest(
-            messages=turns,
-            options=merged,
-            response_format=asked_format,
+        options: Mapping[str, Any],
+    ) -> AskedCompletion:
+        if max_output_tokens is None:
+            max_output_tokens = self._opening.host.max_output_tokens
+        return AskedCompletion(
+            messages=conversation(messages, system),
+            wanted=wanted(response_format),
             max_output_tokens=_tokens(max_output_tokens),
-            attempt_timeout=self._identity.retry.attempt_timeout,
+            options=options,
         )
-        return Asked(request, wanted, rung)
-
-    def _format(
-        self, turns: tuple[Message, ...], response_format: Any
-    ) -> tuple[tuple[Message, ...], Any, answers.Wanted | None, Any]:
-        wanted = answers.wanted(response_format)
-        if wanted is None:
-            return turns, None, None, None
-        if answers.is_native(wanted.format, self.capabilities):
-            return turns, wanted.format, wanted, "native"
-        if self._identity.host.on_unsupported == "prompt":
-            # Half of what was asked for is better than nothing of it.
-            least = JSONObject()
-            native = least if answers.is_native(least, self.capabilities) else None
-            return answers.prompted(turns, wanted.format), native, wanted, "prompted"
-        self._identity.refuse(
-            "response_format",
-            "the model can't be made to answer in JSON; on_unsupported='prompt' asks it in words",
-        )
-        return turns, None, None, None
 
 
 def _tokens(count: int | None) -> int | None:
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise OptionsError(f"max_output_tokens: {count!r} is not a whole number above 0")
     return count
+
+
+def _timed(answer: Completion, exchange: Exchange) -> Completion:
+    """Return what a layer answered, with the time that it took this call."""
+    return attrs.evolve(answer, timings=exchange.timings())
+
+
+def _as_stream(answer: Any, exchange: Exchange) -> CompletionStream:
+    """Return the stream that a layer has passed on, wrapped, or replaced by a whole answer."""
+    if isinstance(answer, CompletionStream):
+        return answer
+    if isinstance(answer, Completion):
+        return CompletionStream(exchange, pieces_of(answer))
+    if isinstance(answer, AsyncIterator):
+        return CompletionStream(exchange, answer)
+    raise exchange.opening.wrong_type("a layer", answer, "a Completion or an iterator of chunks")
+
+
+# --- one attempt ----------------------------------------------------------------------------
+
+
+class _Completed(AbstractAsyncContextManager[Completion]):
+    """An answer in one piece."""
+
+    __slots__ = ("_backend", "_exchange")
+
+    def __init__(self, backend: Any, exchange: Exchange) -> None:
+        self._backend = backend
+        self._exchange = exchange
+
+    async def __aenter__(self) -> Completion:
+        exchange = self._exchange
+        answering = self._backend.complete(exchange.request)
+        if not inspect.isawaitable(answering):
+            raise exchange.opening.wrong_type("complete", answering, "an awaitable")
+        answer = await answering
+        if not isinstance(answer, Completion):
+            raise exchange.opening.wrong_type("complete", answer)
+        if exchange.opening.capabilities.think_tags and not answer.reasoning:
+            text, reasoning = split_thinking(answer.text)
+            answer = attrs.evolve(answer, text=text, reasoning=reasoning)
+        exchange.answer = answer
+        return answer
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
+class _Streamed(AbstractAsyncContextManager[CompletionStream]):
+    """An answer piece by piece, whose first one is here."""
+
+    __slots__ = ("_backend", "_exchange", "_stream")
+
+    def __init__(self, backend: Any, exchange: Exchange) -> None:
+        self._backend = backend
+        self._exchange = exchange
+        self._stream: CompletionStream | None = None
+
+    async def __aenter__(self) -> CompletionStream:
+        exchange = self._exchange
+        chunks = self._backend.stream(exchange.request)
+        if not isinstance(chunks, AsyncGenerator):
+            # It might be a coroutine, which would complain that nobody awaits it.
+            getattr(chunks, "close", lambda: None)()
+            raise exchange.opening.wrong_type("stream", chunks, "an async generator")
+        if exchange.opening.capabilities.think_tags:
+            chunks = without_thinking(chunks)
+        try:
+            first = await next_chunk(exchange, chunks)
+        except BaseException:
+            await chunks.aclose()
+            raise
+        self._stream = CompletionStream(exchange, chunks, first)
+        return self._stream
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._stream is not None:
+            await self._stream.aclose()

@@ -3,45 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from types import TracebackType
+from typing import NoReturn
 
-from ragcore._calls.persist import Attempts
+from ragcore._calls.attempts import Attempts
 from ragcore.errors import ProviderError, RequestTimeoutError
-from ragcore.options._secrets import Secret, without
+from ragcore.options import Secret, without
 
 
-@contextmanager
-def at_the_edge(
-    provider: str,
-    model: str,
-    attempts: Attempts | None = None,
-    secrets: Iterable[Secret] = (),
-) -> Iterator[None]:
+class AtTheEdge:
     """
-    Say in any :class:`ProviderError` that passes who it was, and after how many attempts.
+    Says in any :class:`ProviderError` that passes who it was, and after how many attempts.
 
-    Services quote a key that they refuse: *secrets* are taken out of what they say.
+    Services quote a key that they refuse: *secrets* are taken out of what they say. The built-in
+    :exc:`TimeoutError`, which schedulers would take for their own, becomes ragcore's.
     """
-    try:
-        with _own_timeouts():
-            yield
-    except ProviderError as exc:
-        exc.provider = exc.provider or provider
-        exc.model = exc.model or model
-        if attempts is not None:
-            exc.attempts = attempts.count or None
+
+    __slots__ = ("_attempts", "_model", "_provider", "_secrets")
+
+    def __init__(
+        self,
+        provider: str,
+        model: str | None,
+        secrets: Iterable[Secret] = (),
+        attempts: Attempts | None = None,
+    ) -> None:
+        self._provider = provider
+        self._model = model
+        self._secrets = secrets
+        self._attempts = attempts
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(exc, TimeoutError):
+            self._raise_timeout(exc)
+        if isinstance(exc, ProviderError):
+            self.tell(exc)
+
+    def tell(self, exc: ProviderError) -> None:
+        """Say in *exc* what is known here, and nothing that must not be known elsewhere."""
+        exc.provider = exc.provider or self._provider
+        exc.model = exc.model or self._model
+        if self._attempts is not None:
+            exc.attempts = self._attempts.count or None
         _cut(exc)
-        _redact(exc, secrets)
-        raise
+        _redact(exc, self._secrets)
 
-
-@contextmanager
-def _own_timeouts() -> Iterator[None]:
-    """Translate the built-in error, which schedulers would take for their own."""
-    try:
-        yield
-    except TimeoutError as exc:
-        raise RequestTimeoutError(str(exc) or "the provider timed out") from exc
+    def _raise_timeout(self, exc: TimeoutError) -> NoReturn:
+        error = RequestTimeoutError(str(exc) or "the provider timed out")
+        error.__cause__ = exc
+        self.tell(error)
+        raise error
 
 
 def _cut(exc: BaseException) -> None:

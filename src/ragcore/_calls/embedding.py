@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
-from ragcore._calls.exchange import Call, Identity, Model
+from ragcore._calls.exchange import Exchange
+from ragcore._calls.layers import Step
 from ragcore._calls.messages import check_text
-from ragcore._discovery.host_options import HostEmbeddingOptions
+from ragcore._calls.model import Model
+from ragcore._calls.opening import Opening
+from ragcore._calls.persist import Persisting
 from ragcore._records import (
     EmbeddingRequest,
     Embeddings,
@@ -21,8 +26,14 @@ from ragcore._records import (
     Truncate,
     Usage,
 )
-from ragcore.errors import ContextLengthError, InvalidRequestError, OptionsError, ProviderError
-from ragcore.hookspecs import EmbeddingBackend
+from ragcore.errors import (
+    ContextLengthError,
+    InvalidRequestError,
+    OptionsError,
+    ProviderError,
+    RequestTooLargeError,
+)
+from ragcore.hookspecs import EmbeddingProvider
 from ragcore.options import merge
 
 if TYPE_CHECKING:
@@ -32,23 +43,41 @@ if TYPE_CHECKING:
 _INPUT_TYPES, _TRUNCATES = ("query", "document"), ("error", "end")
 
 
-class EmbeddingModel(Model):
+class Texts(Protocol):
+    """A sequence of ``str`` that is not one ``str``, whose characters would be taken for texts."""
+
+    # A str takes nothing but a str here.
+    def __contains__(self, value: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[str]: ...
+
+
+class EmbeddingModel(Model[EmbeddingProvider]):
     """
     A model that embeds; made by :func:`ragcore.embedding`.
 
     Safe to use from many tasks of its event loop at once.
     """
 
-    def __init__(
-        self, backend: EmbeddingBackend, identity: Identity, host: HostEmbeddingOptions
-    ) -> None:
-        super().__init__(identity)
-        self._backend = backend
-        self._host = host
+    _method = "embed"
+
+    @functools.cached_property
+    def _described(self) -> tuple[int | None, int | None]:
+        return self._opening.described()
+
+    @property
+    def dimensions(self) -> int | None:
+        """Length of a vector, as asked for or as the provider knows it; None where unknown."""
+        asked: int | None = self._opening.host.dimensions
+        return asked or self._described[0]
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Tokens of the longest text that the model reads; None where unknown."""
+        return self._described[1]
 
     async def embed(
         self,
-        texts: Sequence[str],
+        texts: Texts,
         *,
         input_type: InputType = "document",
         truncate: Truncate = "error",
@@ -78,112 +107,208 @@ class EmbeddingModel(Model):
             InvalidRequestError: A text holds a lone surrogate, or the service refuses one.
             ProviderError: It did not deliver; the subclass says why.
             OptionsError: An option is unknown or invalid; all problems at once.
+            RuntimeError: The model is closed.
         """
-        call = Call(self._identity, timeout)
-        texts = _checked_texts(texts)
-        _one_of("input_type", input_type, _INPUT_TYPES)
-        _one_of("truncate", truncate, _TRUNCATES)
-        request = EmbeddingRequest(
-            texts=texts,
-            input_type=input_type,
-            dimensions=self._dimensions(dimensions),
-            truncate=truncate,
-            options=merge(self._identity.options, options),
-            attempt_timeout=self._identity.retry.attempt_timeout,
-        )
-        if not texts:
+        deadline = self._deadline(timeout)
+        asked = AskedEmbedding(_checked_texts(texts), input_type, truncate, dimensions, options)
+        exchange = Exchange.begun(self._opening, asked, deadline)
+        if not asked.texts:
             return _nothing()
-        parts = await self._all(request, call)
-        return attrs.evolve(self._joined(parts), timings=call.timings())
+        async with self._call(exchange) as found:
+            if not isinstance(found, Embeddings):
+                raise self._opening.wrong_type("a layer", found, "Embeddings")
+            is_own = found is exchange.answer
+            return found if is_own else attrs.evolve(found, timings=exchange.timings())
 
-    def _dimensions(self, asked: int | None) -> int | None:
-        asked = self._host.dimensions if asked is None else asked
+    def _attempt(self, exchange: Exchange) -> AbstractAsyncContextManager[Any]:
+        return _embedded(self._backend, exchange)
+
+    def _ring(self, attempt: Step) -> Step:
+        return Batches(Persisting.layer(attempt)).all
+
+
+@attrs.frozen
+class AskedEmbedding:
+    """
+    What a caller asked for, before anybody knows which model is to answer.
+
+    Attributes:
+        options: The call's own options of the provider.
+    """
+
+    texts: tuple[str, ...]
+    input_type: InputType
+    truncate: Truncate
+    dimensions: int | None
+    options: Mapping[str, Any]
+
+    def fitted(self, opening: Opening[Any]) -> tuple[EmbeddingRequest, None]:
+        """
+        Return the request as the model of *opening* takes it.
+
+        Raises:
+            UnsupportedError: The model can't choose the length of its vectors.
+            OptionsError: An option is unknown or invalid; all problems at once.
+        """
+        _one_of("input_type", self.input_type, _INPUT_TYPES)
+        _one_of("truncate", self.truncate, _TRUNCATES)
+        request = EmbeddingRequest(
+            self.texts,
+            input_type=self.input_type,
+            dimensions=self._length(opening),
+            truncate=self.truncate,
+            options=merge(opening.options, self.options),
+            attempt_timeout=opening.retry.attempt_timeout,
+        )
+        return request, None
+
+    def _length(self, opening: Opening[Any]) -> int | None:
+        asked = opening.host.dimensions if self.dimensions is None else self.dimensions
         if asked is not None and (
             isinstance(asked, bool) or not isinstance(asked, int) or asked < 1
         ):
             raise OptionsError(f"dimensions: {asked!r} is not a whole number above 0")
-        if asked is None or self.capabilities.dimensions:
+        if asked is None or opening.capabilities.dimensions:
             return asked
-        self._identity.refuse("dimensions", "the model's vectors have one length only")
+        opening.refuse("dimensions", "the model's vectors have one length only")
         return None
 
-    async def _all(self, request: EmbeddingRequest, call: Call) -> list[Embeddings]:
-        slices = _slices(request.texts, self._most_texts(), self.capabilities.max_batch_tokens)
+    def finished(self, found: Embeddings, exchange: Exchange) -> Embeddings:
+        """Return *found* with the timings of *exchange*."""
+        return attrs.evolve(found, timings=exchange.timings())
+
+
+# --- all requests of a call -----------------------------------------------------------------
+
+
+@attrs.frozen
+class Batches:
+    """
+    Embeds the texts of a call in as many requests as it takes, some at once.
+
+    Attributes:
+        part: The step of one request, with its attempts.
+    """
+
+    part: Step
+
+    @asynccontextmanager
+    async def all(self, exchange: Exchange) -> AsyncIterator[Embeddings]:
+        """Embed the texts of *exchange*; its answer is theirs, in their order."""
+        request = exchange.request
+        assert isinstance(request, EmbeddingRequest)  # noqa: S101  # whatever layers have done
+        slices = _slices_of(request, exchange.opening)
         if len(slices) == 1:
-            return [await self._batch(request, 0, call)]
-        left = iter(slices)
+            yield await self._batch(exchange, request, 0)
+            return
+        requests = {start: _cut(request, start, end) for start, end in slices}
+        parts = await self._several(exchange, requests)
+        with exchange.opening.at_the_edge():
+            joined = _joined(parts)
+        yield joined
+
+    async def _several(
+        self, exchange: Exchange, requests: Mapping[int, EmbeddingRequest]
+    ) -> list[Embeddings]:
+        """Embed *requests*, each by the position of its first text."""
+        left = iter(requests.items())
         parts: dict[int, Embeddings] = {}
 
         async def work() -> None:
-            for start, end in left:
-                part = attrs.evolve(request, texts=request.texts[start:end])
-                parts[start] = await self._batch(part, start, call)
+            for start, request in left:
+                parts[start] = await self._batch(exchange, request, start)
 
-        workers = min(self._host.max_concurrency, len(slices))
+        workers = min(exchange.opening.host.max_concurrency, len(requests))
         tasks = [asyncio.create_task(work()) for _ in range(workers)]
         try:
             await asyncio.gather(*tasks)
-            return [parts[start] for start, _ in slices]
+            return [parts[start] for start in requests]
         finally:
             # The first failure ends the call: what the others ask for would be thrown away.
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    def _most_texts(self) -> int | None:
-        sizes = (self._host.batch_size, self.capabilities.max_batch)
-        return min((size for size in sizes if size), default=None)
-
-    async def _batch(self, request: EmbeddingRequest, start: int, call: Call) -> Embeddings:
-        """Embed one request's texts; positions count from *start* on."""
-        single = call.branch()
+    async def _batch(self, exchange: Exchange, request: EmbeddingRequest, start: int) -> Embeddings:
+        """Embed the texts of one request, halved where it is too large; the first is *start*."""
         try:
-            with self._identity.at_the_edge(single.attempts):
-                found = await single.persist(lambda: self._attempt(request))
-                found = self._checked(found, request)
+            return await self._request(exchange, request, start)
+        except (ContextLengthError, RequestTooLargeError) as exc:
+            count = len(request.texts)
+            if exc.positions or count == 1:
+                exc.positions = exc.positions or (start,)
+                raise
+        halves = (0, count // 2), (count // 2, count)
+        parts = [
+            await self._batch(exchange, _cut(request, *half), start + half[0]) for half in halves
+        ]
+        return _joined(parts)
+
+    async def _request(
+        self, exchange: Exchange, request: EmbeddingRequest, start: int
+    ) -> Embeddings:
+        part = exchange.part(request)
+        try:
+            with exchange.opening.at_the_edge(part.attempts):
+                async with self.part(part) as answer:
+                    found = _checked(answer, request)
         except InvalidRequestError as exc:
             exc.positions = tuple(start + position for position in exc.positions)
             raise
+        finally:
+            exchange.attempts.add(part.attempts)
         return attrs.evolve(
             found, truncated=tuple(start + position for position in found.truncated)
         )
 
-    async def _attempt(self, request: EmbeddingRequest) -> Embeddings:
-        embedding = self._backend.embed(request)
-        if not inspect.isawaitable(embedding):
-            raise self._identity.wrong_type("embed", embedding, "an awaitable")
-        found = await embedding
-        if not isinstance(found, Embeddings):
-            raise self._identity.wrong_type("embed", found)
-        return found
 
-    def _checked(self, found: Embeddings, request: EmbeddingRequest) -> Embeddings:
-        if found.truncated and request.truncate == "error":
-            raise ContextLengthError("texts were cut unasked", positions=found.truncated)
-        vectors = _checked_vectors(found.vectors, len(request.texts))
-        if request.dimensions not in (None, vectors.shape[1]):
-            raise ProviderError(
-                f"vectors of length {vectors.shape[1]} came back, not {request.dimensions} as asked"
-            )
-        return attrs.evolve(found, vectors=vectors)
+def _slices_of(request: EmbeddingRequest, opening: Opening[Any]) -> list[tuple[int, int]]:
+    sizes = (opening.host.batch_size, opening.capabilities.max_batch)
+    most = min((size for size in sizes if size), default=None)
+    return _slices(request.texts, most, opening.capabilities.max_batch_tokens)
 
-    def _joined(self, parts: list[Embeddings]) -> Embeddings:
-        import numpy as np
 
-        lengths = {part.vectors.shape[1] for part in parts}
-        if len(lengths) > 1:
-            raise ProviderError(
-                f"vectors of different lengths came back: {sorted(lengths)}",
-                provider=self._identity.provider,
-                model=self._identity.model,
-            )
-        usages = [part.usage for part in parts if part.usage is not None]
-        return Embeddings(
-            vectors=np.concatenate([part.vectors for part in parts]),
-            usage=sum(usages[1:], usages[0]) if len(usages) == len(parts) else None,
-            truncated=tuple(position for part in parts for position in part.truncated),
-            model=parts[0].model,
+def _cut(request: EmbeddingRequest, start: int, end: int) -> EmbeddingRequest:
+    return attrs.evolve(request, texts=request.texts[start:end])
+
+
+def _joined(parts: list[Embeddings]) -> Embeddings:
+    import numpy as np
+
+    lengths = {part.vectors.shape[1] for part in parts}
+    if len(lengths) > 1:
+        raise ProviderError(f"vectors of different lengths came back: {sorted(lengths)}")
+    usages = [part.usage for part in parts if part.usage is not None]
+    return Embeddings(
+        np.concatenate([part.vectors for part in parts]),
+        usage=sum(usages[1:], usages[0]) if len(usages) == len(parts) else None,
+        truncated=tuple(position for part in parts for position in part.truncated),
+        model=parts[0].model,
+    )
+
+
+@asynccontextmanager
+async def _embedded(backend: Any, exchange: Exchange) -> AsyncIterator[Embeddings]:
+    """Ask *backend* once."""
+    embedding = backend.embed(exchange.request)
+    if not inspect.isawaitable(embedding):
+        raise exchange.opening.wrong_type("embed", embedding, "an awaitable")
+    found = await embedding
+    if not isinstance(found, Embeddings):
+        raise exchange.opening.wrong_type("embed", found)
+    exchange.answer = found
+    yield found
+
+
+def _checked(found: Embeddings, request: EmbeddingRequest) -> Embeddings:
+    if found.truncated and request.truncate == "error":
+        raise ContextLengthError("texts were cut unasked", positions=found.truncated)
+    vectors = _checked_vectors(found.vectors, len(request.texts))
+    if request.dimensions not in (None, vectors.shape[1]):
+        raise ProviderError(
+            f"vectors of length {vectors.shape[1]} came back, not {request.dimensions} as asked"
         )
+    return attrs.evolve(found, vectors=vectors)
 
 
 def _slices(
@@ -202,7 +327,7 @@ def _slices(
     return [*slices, (start, len(texts))]
 
 
-def _checked_texts(texts: Sequence[str]) -> tuple[str, ...]:
+def _checked_texts(texts: object) -> tuple[str, ...]:
     if isinstance(texts, str) or not isinstance(texts, Iterable):
         raise OptionsError(f"texts: a {type(texts).__name__} was given; pass a list of str")
     texts = tuple(texts)

@@ -1,80 +1,192 @@
-"""One client per process, event loop and connection, shared by all models of that account."""
+"""
+What is held open for many users: clients of accounts, and the models of LightRAG's functions.
+
+One table by process and event loop: another loop's client is of no use, nor is that of a parent
+process, even on a loop that was inherited. What a forked child inherits stays there unused, since
+dropping it would have the child close what its parent uses.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import attrs
 
 from ragcore._calls.owner import Owner
-from ragcore.options import BindingOptions
 
-Connect = Callable[[Any], AbstractAsyncContextManager[Any]]
+T = TypeVar("T")
+Open = Callable[[Any], AbstractAsyncContextManager[T]]
+
+# Seconds that a client is kept after its last user: opening the account again reuses it.
+KEEP_ALIVE = 30.0
+
+# Seconds that a held thing is left after its users, which end with the loop, too; but one that is
+# no task, such as a suspended generator, ends later.
+_PATIENCE = 2.0
+
+_log = logging.getLogger("ragcore")
 
 
 @attrs.define(eq=False)
-class _Shared:
-    connect: Connect
-    connection: BindingOptions
-    owner: Owner[Any]
-    users: int = 0
+class Held(Generic[T]):
+    """
+    A resource that is open, or being opened, on one loop.
 
-    def serves(self, connect: Connect, connection: BindingOptions) -> bool:
+    Attributes:
+        open: What opens it: an async context manager of *subject*.
+        subject: What it is opened for; compared by value.
+        owner: The task that entered it.
+        users: How many are using it.
+    """
+
+    open: Open[T]
+    subject: Any
+    owner: Owner[T] = attrs.field(init=False)
+    users: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.owner = Owner(self.open(self.subject))
+
+    def serves(self, open_: Open[T], subject: Any) -> bool:
+        """Say whether this is what *open_* opens for *subject*, and still there."""
         # Compared, not hashed: options may hold dicts.
-        return (
-            self.connect is connect and self.connection == connection and not self.owner.has_ended
-        )
+        is_same = self.open is open_ and (self.subject is subject or self.subject == subject)
+        return is_same and not self.owner.has_ended
+
+    def use(self) -> None:
+        """Count one more user."""
+        self.users += 1
+        self.owner.patience = _PATIENCE
+
+    def leave(self) -> None:
+        """Count one user less."""
+        self.users -= 1
+        if not self.users:
+            # Nobody is left to wait for when the loop ends.
+            self.owner.patience = 0.0
+
+    def end_unless_used(self) -> None:
+        """Close it, if nobody has come meanwhile."""
+        if not self.users:
+            self.owner.when_ended(self._report)
+            self.owner.end()
+
+    def _report(self) -> None:
+        # Nobody waits for it.
+        if failure := self.owner.failure:
+            _log.warning("a client could not be closed: %r", failure)
 
 
-# By process and loop: another loop's client is of no use, nor is that of a parent process, even
-# on a loop that was inherited. Entries leave with their last user, or when their loop is found
-# closed.
-_open: dict[tuple[int, asyncio.AbstractEventLoop], list[_Shared]] = {}
+_Here = tuple[int, asyncio.AbstractEventLoop]
+_open: dict[_Here, list[Held[Any]]] = {}
 
 
-# A client is left after its users, which end with the loop, too; but one that is no task, such as
-# a suspended generator, ends later.
-_PATIENCE = 2.0
-
-
-def _here() -> tuple[int, asyncio.AbstractEventLoop]:
+def _here() -> _Here:
     return os.getpid(), asyncio.get_running_loop()
 
 
-@asynccontextmanager
-async def shared_client(connect: Connect, connection: BindingOptions) -> AsyncIterator[Any]:
-    """Hold the client of *connection*; it is opened for its first user and closed by its last."""
-    shared = _entry(connect, connection)
-    shared.users += 1
-    try:
-        yield await shared.owner.value()
-    finally:
-        shared.users -= 1
-        if not shared.users:
-            _forget(shared)
-            await shared.owner.release()
-
-
-def _entry(connect: Connect, connection: BindingOptions) -> _Shared:
+def held(open_: Open[T], subject: Any) -> Held[T]:
+    """Return what *open_* opens for *subject* on the running loop; one for all who ask alike."""
+    _close_at_exit()
     # Other threads' loops come and go meanwhile.
-    for here in list(_open):
-        if here[1].is_closed():
-            _open.pop(here, None)
+    for here in [here for here in list(_open) if here[1].is_closed()]:
+        _open.pop(here, None)
     entries = _open.setdefault(_here(), [])
     for entry in entries:
-        if entry.serves(connect, connection):
+        if entry.serves(open_, subject):
             return entry
-    entries.append(_Shared(connect, connection, Owner(connect(connection), patience=_PATIENCE)))
-    return entries[-1]
+    entry = Held(open_, subject)
+    entry.owner.when_ended(functools.partial(_forget, _here(), entry))
+    entries.append(entry)
+    return entry
 
 
-def _forget(shared: _Shared) -> None:
-    entries = _open.get(_here(), [])
-    if shared in entries:
-        entries.remove(shared)
+@asynccontextmanager
+async def borrowed(open_: Open[T], subject: Any, *, keep_alive: float = 0.0) -> AsyncIterator[T]:
+    """
+    Hold what *open_* opens for *subject*: opened for its first user, closed after its last.
+
+    Args:
+        open_: Compared by identity.
+        subject: Compared by value.
+        keep_alive: Seconds that it stays open after its last user.
+    """
+    entry = held(open_, subject)
+    entry.use()
+    try:
+        yield await entry.owner.value()
+    finally:
+        entry.leave()
+        if not entry.users:
+            await _end(entry, keep_alive)
+
+
+async def _end(entry: Held[Any], keep_alive: float) -> None:
+    if keep_alive and not entry.owner.has_ended:
+        asyncio.get_running_loop().call_later(keep_alive, entry.end_unless_used)
+        return
+    _forget(_here(), entry)
+    await entry.owner.release()
+
+
+def _forget(here: _Here, entry: Held[Any]) -> None:
+    entries = _open.get(here, [])
+    if entry in entries:
+        entries.remove(entry)
     if not entries:
-        _open.pop(_here(), None)
+        _open.pop(here, None)
+
+
+async def release_idle() -> None:
+    """
+    Close what nobody uses on the running loop, and what becomes free by that.
+
+    Raises:
+        ExceptionGroup: Some could not be closed; all were tried.
+    """
+    here, errors = _here(), []
+    # Models leave their clients.
+    while idle := [entry for entry in _open.get(here, []) if not entry.users]:
+        for entry in idle:
+            _forget(here, entry)
+        errors += await _released([entry.owner for entry in idle])
+    _raise_all(errors)
+
+
+async def release_all(owners: list[Owner[Any]]) -> None:
+    """
+    Release *owners*.
+
+    Raises:
+        ExceptionGroup: Some could not leave what they own; all were tried.
+    """
+    _raise_all(await _released(owners))
+
+
+async def _released(owners: list[Owner[Any]]) -> list[Exception]:
+    outcomes = await asyncio.gather(*(o.release() for o in owners), return_exceptions=True)
+    return [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+
+
+def _raise_all(errors: list[Exception]) -> None:
+    if errors:
+        raise ExceptionGroup("not everything could be closed", errors)
+
+
+@functools.cache
+def _close_at_exit() -> None:
+    atexit.register(_close_stopped_loops)
+
+
+def _close_stopped_loops() -> None:
+    """Close what is held on loops that nobody ended, as LightRAG's synchronous functions leave."""
+    for pid, loop in list(_open):
+        if pid == os.getpid() and not (loop.is_closed() or loop.is_running()):
+            loop.run_until_complete(release_idle())

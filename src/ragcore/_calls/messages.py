@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ragcore._records import Message, system, user
 from ragcore.errors import InvalidRequestError
 
+Messages = str | Message | Iterable[Message | Mapping[str, Any]]
 
-def conversation(
-    given: str | Message | Iterable[Message], instructions: str | None
-) -> tuple[Message, ...]:
+
+def conversation(given: Messages, instructions: str | None) -> tuple[Message, ...]:
     """
     Return the messages to send: *instructions* first, as a system message, if there are any.
 
     Raises:
         InvalidRequestError: There is no message, or one holds a lone surrogate.
-        TypeError: Something in it is no :class:`ragcore.Message`.
+        TypeError: Something in it is neither a :class:`ragcore.Message` nor a dict of one.
     """
     messages = _messages(given)
     if instructions is not None:
@@ -27,18 +28,25 @@ def conversation(
     return messages
 
 
-def _messages(given: str | Message | Iterable[Message]) -> tuple[Message, ...]:
+def _messages(given: Messages) -> tuple[Message, ...]:
     if isinstance(given, str):
         return (user(given),)
     if isinstance(given, Message):
         return (given,)
-    messages = tuple(given)
-    for message in messages:
-        if not isinstance(message, Message):
-            raise TypeError(
-                f"{message!r:.80} is not a Message; use ragcore.user(), system() or assistant()."
-            )
-    return messages
+    # One dict is one message, as one Message is; its keys are none.
+    several = (given,) if isinstance(given, Mapping) else given
+    return tuple(_message(one) for one in several)
+
+
+def _message(given: object) -> Message:
+    if isinstance(given, Message):
+        return given
+    if isinstance(given, Mapping) and set(given) == {"role", "content"}:
+        return Message(given["role"], given["content"])
+    raise TypeError(
+        f"{given!r:.80} is not a Message; use ragcore.user(), system() or assistant(), or a dict "
+        "with 'role' and 'content'."
+    )
 
 
 def check_text(texts: Sequence[str], what: str) -> None:

@@ -1,10 +1,11 @@
-"""``"acme:large"`` -> a ready model: the few lines that join the rest."""
+"""``"acme:large"`` -> what opens that model: found, configured, and not open yet."""
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import inspect
-from collections.abc import AsyncIterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -15,99 +16,145 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from ragcore._calls.completion import CompletionModel
-from ragcore._calls.edge import at_the_edge
-from ragcore._calls.embedding import EmbeddingModel
-from ragcore._calls.exchange import Identity
-from ragcore._calls.held import shared_client
+from ragcore._calls.attempts import Attempts
+from ragcore._calls.edge import AtTheEdge
+from ragcore._calls.held import KEEP_ALIVE, borrowed
 from ragcore._discovery.code import code, code_in_thread
-from ragcore._discovery.host_options import HostEmbeddingOptions, HostOptions
+from ragcore._discovery.host_options import HostCompletionOptions, HostEmbeddingOptions, HostOptions
 from ragcore._discovery.loading import registry
-from ragcore._discovery.registry import Installed
-from ragcore.errors import OptionsError, PluginError
+from ragcore._records import Capabilities, Retry
+from ragcore.errors import OptionsError, PluginError, UnsupportedError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
-from ragcore.options import BindingOptions, Sources, read
-from ragcore.options._secrets import Secret, secrets_in
+from ragcore.options import BindingOptions, Secret, Sources, read, secrets_in
+from ragcore.wire import redacted
 
 ProviderT = TypeVar("ProviderT", CompletionProvider, EmbeddingProvider)
+Connect = Callable[[Any], AbstractAsyncContextManager[Any]]
+
+_log = logging.getLogger("ragcore")
 
 
-@asynccontextmanager
-async def completion(reference: str, **options: Any) -> AsyncIterator[CompletionModel]:
+@attrs.frozen(slots=False)
+class Service(Generic[ProviderT]):
     """
-    Open a model that completes.
+    A provider, and how one of its users is connected to it.
 
-    Args:
-        reference: ``"provider:model"``.
-        options: Of the provider (where and who, and how to complete) and of the host:
-            ``timeout`` (seconds), ``retry``, ``on_unsupported``. What is not given is read from
-            the environment.
-
-    Raises:
-        UnknownProviderError: Nothing installed goes by that name.
-        PluginError: The plugin is broken.
-        OptionsError: Options are missing, unknown or invalid; all problems at once.
+    Attributes:
+        provider: The record of the plugin.
+        distribution: The package that brings it.
+        connection: The options that say where and who.
+        host: The host's own options.
     """
-    opening = await asyncio.to_thread(resolve_completion, reference, options)
-    async with completion_model(opening) as model:
-        yield model
-
-
-@asynccontextmanager
-async def embedding(reference: str, **options: Any) -> AsyncIterator[EmbeddingModel]:
-    """
-    Open a model that embeds.
-
-    Args:
-        reference: ``"provider:model"``.
-        options: Of the provider (where and who, and how to embed) and of the host: ``timeout``
-            (seconds), ``retry``, ``on_unsupported``, ``batch_size``, ``max_concurrency``,
-            ``dimensions``. What is not given is read from the environment.
-
-    Raises:
-        UnknownProviderError: Nothing installed goes by that name.
-        PluginError: The plugin is broken.
-        OptionsError: Options are missing, unknown or invalid; all problems at once.
-    """
-    opening = await asyncio.to_thread(resolve_embedding, reference, options)
-    async with embedding_model(opening) as model:
-        yield model
-
-
-def providers() -> Installed:
-    """Say what is installed, what it can do, what is broken and why; imports no SDK."""
-    return registry().installed()
-
-
-@attrs.frozen
-class Opening(Generic[ProviderT]):
-    """All that opening a model needs; nothing is open yet."""
 
     provider: ProviderT
     distribution: str
-    model_name: str
     connection: BindingOptions
-    # Two that are equal may differ in what was set, which is what is sent.
-    options: BindingOptions = attrs.field(eq=lambda options: (options, options.asdict()))
     host: Any
 
-    def identity(self) -> Identity:
-        """Say whose model it is."""
-        return Identity(
-            provider=self.provider.name,
-            model=self.model_name,
-            distribution=self.distribution,
-            capabilities=self.provider.capabilities_of(self.model_name),
-            options=self.options,
-            host=self.host,
-            retry=self.host.retry or self.provider.retry,
-            secrets=self._secrets(),
+    @functools.cached_property
+    def retry(self) -> Retry:
+        """How persistent a call is."""
+        retry: Retry = self.host.retry or self.provider.retry
+        return retry
+
+    @functools.cached_property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What no message may show."""
+        return tuple(_secrets_of(self.connection))
+
+    def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
+        """Name the provider in errors that pass, and keep the account's secrets out of them."""
+        return AtTheEdge(self.provider.name, None, self.secrets, attempts)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Any]:
+        """
+        Hold the client of the connection, which all models of the account share.
+
+        Raises:
+            PluginError: The plugin's code can't be imported.
+        """
+        connect = await code_in_thread(self.provider.connect, self.distribution)
+        if inspect.iscoroutinefunction(connect) or inspect.isasyncgenfunction(connect):
+            raise self.broken(f"{self.provider.connect} lacks @asynccontextmanager")
+        connect = _quiet(connect, self.provider.loggers)
+        async with AsyncExitStack() as stack:
+            with self.at_the_edge():
+                client = await stack.enter_async_context(
+                    borrowed(connect, self.connection, keep_alive=KEEP_ALIVE)
+                )
+            yield client
+
+    async def list_models(self, client: Any) -> tuple[str, ...]:
+        """
+        Return the names of the models that the account or machine of *client* has.
+
+        Raises:
+            UnsupportedError: The provider does not say.
+        """
+        if self.provider.list_models is None:
+            raise UnsupportedError(f"{self.provider.name}: the provider does not list its models.")
+        list_models = await code_in_thread(self.provider.list_models, self.distribution)
+        with self.at_the_edge():
+            return tuple(await list_models(client))
+
+    def broken(self, what: str) -> PluginError:
+        """Say how the plugin breaks its contract."""
+        return PluginError(
+            f"{self.distribution} can't be used: {what}. "
+            f"Ask the authors of {self.distribution} to mend it."
         )
 
-    def _secrets(self) -> tuple[Secret, ...]:
-        names = [field.name for field in self.connection.fields() if field.secret]
-        values = (getattr(self.connection, name) for name in names)
-        return tuple(secret for value in values for secret in secrets_in(value))
+
+@attrs.frozen(slots=False, kw_only=True)
+class Opening(Service[ProviderT]):
+    """
+    A model that is found and configured: whose it is, what it can do, and how it is called.
+
+    Attributes:
+        model_name: The part of the reference after the colon.
+        options: The provider's options of the model.
+    """
+
+    model_name: str
+    # Two that are equal may differ in what was set, which is what is sent.
+    options: BindingOptions = attrs.field(eq=lambda options: (options, options.asdict()))
+    _warned: set[str] = attrs.field(factory=set, init=False, repr=False, eq=False)
+
+    @property
+    def reference(self) -> str:
+        """``"provider:model"``."""
+        return f"{self.provider.name}:{self.model_name}"
+
+    @functools.cached_property
+    def capabilities(self) -> Capabilities:
+        """What the model can do."""
+        return self.provider.capabilities_of(self.model_name)
+
+    def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
+        """Name the model in errors that pass, and keep the account's secrets out of them."""
+        return AtTheEdge(self.provider.name, self.model_name, self.secrets, attempts)
+
+    def refuse(self, option: str, why: str) -> None:
+        """
+        Say that the model can't do what *option* asks, as ``on_unsupported`` wants it said.
+
+        Raises:
+            UnsupportedError: Unless a line in the log was asked for.
+        """
+        if self.host.on_unsupported != "warn":
+            raise UnsupportedError(f"{self.reference}: {option}: {why}.")
+        if option not in self._warned:
+            self._warned.add(option)
+            _log.warning("%s: %s is left out: %s", self.reference, option, why)
+
+    def wrong_type(self, method: str, found: object, wanted: str = "") -> PluginError:
+        """Say that the plugin's *method* returned something else than it promises."""
+        but = f", not {wanted}" if wanted else ""
+        return PluginError(
+            f"{self.distribution}: {method}() returned a {type(found).__name__}{but}; "
+            "ask its authors to mend it."
+        )
 
     def ask(self, function: str) -> Any:
         """
@@ -120,49 +167,66 @@ class Opening(Generic[ProviderT]):
         more = {"connection": self.connection} if takes_connection else {}
         return call(self.model_name, self.options, **more)
 
-    @asynccontextmanager
-    async def backend(self) -> AsyncIterator[Any]:
+    def tokenizer(self) -> Any:
         """
-        Hold the plugin's backend, and the client it uses.
+        Return the model's tokenizer; blocks while its files are read.
+
+        Raises:
+            UnsupportedError: The provider brings none.
+        """
+        if self.provider.tokenizer is None:
+            raise UnsupportedError(f"{self.reference}: the provider brings no tokenizer.")
+        return self.ask(self.provider.tokenizer)
+
+    def described(self) -> tuple[int | None, int | None]:
+        """Return the length of a vector and the tokens of the longest text; None for unknown."""
+        describe = getattr(self.provider, "describe", None)
+        if describe is None:
+            return None, None
+        dimensions, max_tokens = self.ask(describe)
+        return dimensions, max_tokens
+
+    @asynccontextmanager
+    async def backend(self, method: str) -> AsyncIterator[tuple[Any, Any]]:
+        """
+        Hold the account's client, and the plugin's backend, which has *method*.
 
         Raises:
             PluginError: The plugin's code can't be imported, or its backend lacks the method.
         """
-        connect = await code_in_thread(self.provider.connect, self.distribution)
         make = await code_in_thread(self.provider.backend, self.distribution)
-        if inspect.iscoroutinefunction(connect) or inspect.isasyncgenfunction(connect):
-            raise self._broken(f"{self.provider.connect} lacks @asynccontextmanager")
         if inspect.iscoroutinefunction(make):
-            raise self._broken(f"{self.provider.backend} is async, and can't be")
+            raise self.broken(f"{self.provider.backend} is async, and can't be")
         async with AsyncExitStack() as stack:
-            with at_the_edge(self.provider.name, self.model_name, secrets=self._secrets()):
-                client = await stack.enter_async_context(shared_client(connect, self.connection))
+            client = await stack.enter_async_context(self.client())
+            with self.at_the_edge():
                 made = make(client, self.model_name, self.options)
                 backend = await stack.enter_async_context(_entered(made))
-            method = "complete" if isinstance(self.provider, CompletionProvider) else "embed"
             if not callable(getattr(backend, method, None)):
-                raise self._broken(f"its backend is a {type(backend).__name__}, without {method}()")
-            yield backend
-
-    def _broken(self, what: str) -> PluginError:
-        return PluginError(
-            f"{self.distribution} can't be used: {what}. "
-            f"Ask the authors of {self.distribution} to mend it."
-        )
+                raise self.broken(f"its backend is a {type(backend).__name__}, without {method}()")
+            yield client, backend
 
 
-@asynccontextmanager
-async def completion_model(opening: Opening[CompletionProvider]) -> AsyncIterator[CompletionModel]:
-    """Hold the model that *opening* has found and read the options of."""
-    async with opening.backend() as backend:
-        yield CompletionModel(backend, opening.identity())
+def _secrets_of(connection: BindingOptions) -> Iterator[Secret]:
+    for field in connection.fields():
+        if field.secret:
+            yield from secrets_in(getattr(connection, field.name))
 
 
-@asynccontextmanager
-async def embedding_model(opening: Opening[EmbeddingProvider]) -> AsyncIterator[EmbeddingModel]:
-    """Hold the model that *opening* has found and read the options of."""
-    async with opening.backend() as backend:
-        yield EmbeddingModel(backend, opening.identity(), opening.host)
+# Cached, since clients are told apart by what opens them.
+@functools.cache
+def _quiet(connect: Connect, loggers: tuple[str, ...]) -> Connect:
+    """Return *connect* with the secrets of its connection kept out of what *loggers* write."""
+    if not loggers:
+        return connect
+
+    @asynccontextmanager
+    async def quietly(connection: BindingOptions) -> AsyncIterator[Any]:
+        with redacted(loggers, *_secrets_of(connection)):
+            async with connect(connection) as client:
+                yield client
+
+    return quietly
 
 
 def _entered(backend: Any) -> AbstractAsyncContextManager[Any]:
@@ -174,11 +238,8 @@ def resolve_completion(
 ) -> Opening[CompletionProvider]:
     """Find who completes *reference*, and read its options; blocks on the first use."""
     name, model_name = _split(reference)
-    found = registry()
-    provider = found.completion_provider(name)
-    groups = [provider.connection, provider.options, HostOptions]
-    read_options = read(groups, options, sources=sources)
-    return Opening(provider, found.distribution_of(provider), model_name, *read_options)
+    provider = registry().completion_provider(name)
+    return _opening(provider, model_name, HostCompletionOptions, options, sources)
 
 
 def resolve_embedding(
@@ -186,11 +247,34 @@ def resolve_embedding(
 ) -> Opening[EmbeddingProvider]:
     """Find who embeds *reference*, and read its options; blocks on the first use."""
     name, model_name = _split(reference)
-    found = registry()
-    provider = found.embedding_provider(name)
-    groups = [provider.connection, provider.options, HostEmbeddingOptions]
-    read_options = read(groups, options, sources=sources)
-    return Opening(provider, found.distribution_of(provider), model_name, *read_options)
+    provider = registry().embedding_provider(name)
+    return _opening(provider, model_name, HostEmbeddingOptions, options, sources)
+
+
+def resolve_service(name: str, options: Mapping[str, Any]) -> Service[Any]:
+    """Find the provider of that *name*, and read the options of its connection."""
+    provider = registry().any_provider(name)
+    connection, host = read([provider.connection, HostOptions], options)
+    return Service(provider, registry().distribution_of(provider), connection, host)
+
+
+def _opening(
+    provider: ProviderT,
+    model_name: str,
+    host_group: type[BindingOptions],
+    given: Mapping[str, Any],
+    sources: Sources | None,
+) -> Opening[ProviderT]:
+    groups = [provider.connection, provider.options, host_group]
+    connection, options, host = read(groups, given, sources=sources)
+    return Opening(
+        provider=provider,
+        distribution=registry().distribution_of(provider),
+        model_name=model_name,
+        connection=connection,
+        options=options,
+        host=host,
+    )
 
 
 def _split(reference: str) -> tuple[str, str]:

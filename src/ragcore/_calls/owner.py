@@ -22,11 +22,13 @@ class Owner(Generic[T]):
 
     Args:
         manager: What to own.
+
+    Attributes:
         patience: Seconds to go on once the loop ends, for users to end and release it first.
     """
 
     def __init__(self, manager: AbstractAsyncContextManager[T], *, patience: float = 0.0) -> None:
-        self._patience = patience
+        self.patience: float = patience
         self._entered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._released = asyncio.Event()
         self._task = asyncio.create_task(self._own(manager))
@@ -35,6 +37,12 @@ class Owner(Generic[T]):
     def has_ended(self) -> bool:
         """Whether the resource is gone: released, or its loop was told to end."""
         return self._task.done() or self._task.cancelling() > 0
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What leaving the manager raised, once the resource is gone."""
+        is_told = self._task.done() and not self._task.cancelled()
+        return self._task.exception() if is_told else None
 
     async def value(self) -> T:
         """Return what the manager gave, once it is entered; many may wait."""
@@ -78,6 +86,6 @@ class Owner(Generic[T]):
         except asyncio.CancelledError:
             # asyncio.run cancels all tasks at once: this one, and those that use what it owns.
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout(self.patience):
                     await self._released.wait()
             raise

@@ -13,10 +13,10 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import attrs
-
+from ragcore._calls.attempts import Attempts, Deadline
+from ragcore._calls.layers import Around
 from ragcore._records import Retry
 from ragcore.errors import RequestTimeoutError, TransientError
 
@@ -25,44 +25,16 @@ T = TypeVar("T")
 _log = logging.getLogger("ragcore")
 
 
-class Deadline:
-    """When a call must be done, in the running loop's time; None is never."""
+class Persisting(Around):
+    """Enters the step within until it answers, fails for good, or there is no time for more."""
 
-    def __init__(self, timeout: float | None) -> None:
-        self.timeout: float | None = timeout or None
-        self.at: float | None = asyncio.get_running_loop().time() + timeout if timeout else None
+    __slots__ = ()
 
-    @property
-    def left(self) -> float:
-        """Seconds that are left; infinity without a deadline."""
-        if self.at is None:
-            return float("inf")
-        return self.at - asyncio.get_running_loop().time()
-
-
-@attrs.define
-class Attempts:
-    """
-    What became of the attempts of one call.
-
-    Attributes:
-        count: How many were begun.
-        retrying: Seconds from the first one's start to the last one's.
-        last_error: What the last failed one raised.
-    """
-
-    count: int = 0
-    retrying: float = 0.0
-    last_error: TransientError | None = None
-    _first: float = attrs.field(init=False, default=0.0)
-
-    def begin(self) -> None:
-        """Count one more."""
-        now = asyncio.get_running_loop().time()
-        self.count += 1
-        if self.count == 1:
-            self._first = now
-        self.retrying = now - self._first
+    async def __aenter__(self) -> Any:
+        exchange = self.exchange
+        opening, attempts = exchange.opening, exchange.attempts
+        with opening.at_the_edge(attempts):
+            return await persist(self.enter, opening.retry, exchange.deadline, attempts)
 
 
 async def persist(
@@ -78,6 +50,30 @@ async def persist(
         ProviderError: The last real one: what the service said, not that it was tried often.
         RequestTimeoutError: The deadline cut an attempt; its cause is the error before.
     """
+    try:
+        async with asyncio.timeout_at(deadline.at) as scope:
+            attempts.begin()
+            try:
+                return await attempt()
+            except TransientError as exc:
+                first = exc
+            return await _again(attempt, first, retry, deadline, attempts)
+    except TimeoutError as exc:
+        if not scope.expired():
+            raise RequestTimeoutError(str(exc) or "the attempt timed out") from exc
+        raise RequestTimeoutError(
+            f"no answer before the deadline of {deadline.timeout or 0:g} s"
+        ) from attempts.last_error
+
+
+async def _again(
+    attempt: Callable[[], Awaitable[T]],
+    first: TransientError,
+    retry: Retry,
+    deadline: Deadline,
+    attempts: Attempts,
+) -> T:
+    """Go on after the *first* failure; stamina, which costs more than most calls, begins here."""
 
     def wait_after(exc: Exception) -> bool | float:
         if not isinstance(exc, TransientError):
@@ -90,11 +86,14 @@ async def persist(
             _log.info("attempt %d failed, another in %.1f s: %s", attempts.count, wait, exc)
         return wait
 
+    failed: list[TransientError] = [first]
     stamina = _stamina()
     async for again in stamina.retry_context(on=wait_after, attempts=retry.attempts, timeout=None):
         with again:
+            if failed:
+                raise failed.pop()
             attempts.begin()
-            return await within(attempt, deadline, retry.attempt_timeout, attempts.last_error)
+            return await attempt()
     raise AssertionError("stamina ends with a result or an error")
 
 
@@ -124,32 +123,3 @@ def wait_before_next(
     # 2.0 ** 1024 overflows; no wait_max is above what 60 doublings give.
     longest = min(retry.wait_max, retry.wait_initial * 2.0 ** min(made - 1, 60))
     return random.uniform(0, longest)  # noqa: S311  # spreads load, guards nothing
-
-
-async def within(
-    attempt: Callable[[], Awaitable[T]],
-    deadline: Deadline,
-    attempt_timeout: float | None = None,
-    last_error: BaseException | None = None,
-) -> T:
-    """
-    Await *attempt* for no longer than it and the call have.
-
-    Raises:
-        RequestTimeoutError: The time was up, or the attempt raised a TimeoutError of its own.
-    """
-    limit, what = _limit(deadline, attempt_timeout)
-    try:
-        async with asyncio.timeout_at(limit) as scope:
-            return await attempt()
-    except TimeoutError as exc:
-        if not scope.expired():
-            raise RequestTimeoutError(str(exc) or "the attempt timed out") from exc
-        raise RequestTimeoutError(what) from last_error
-
-
-def _limit(deadline: Deadline, attempt_timeout: float | None) -> tuple[float | None, str]:
-    if attempt_timeout is None or deadline.left <= attempt_timeout:
-        return deadline.at, f"no answer before the deadline of {deadline.timeout or 0:g} s"
-    at = asyncio.get_running_loop().time() + attempt_timeout
-    return at, f"no answer within {attempt_timeout:g} s, the limit of one attempt"

@@ -1,41 +1,18 @@
-"""The chunks of one answer, and what becomes of them when all are here."""
+"""The chunks of one answer, and the whole of it when all are here."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import Self
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any, Self
 
 import attrs
 
-from ragcore._calls import answers
-from ragcore._calls.exchange import Call
-from ragcore._records import Chunk, Completion, CompletionRequest, Rung
-from ragcore.errors import (
-    ContentFilterError,
-    EmptyResponseError,
-    InterruptedStreamError,
-    ProviderError,
-    TransientError,
-    TruncatedResponseError,
-)
-
-
-@attrs.frozen
-class Asked:
-    """A request and what is to become of its answer."""
-
-    request: CompletionRequest
-    wanted: answers.Wanted | None
-    rung: Rung | None
-
-    def finished(self, answer: Completion) -> Completion:
-        """Check *answer*, mark it, and parse it if a class was wanted."""
-        _check_content(answer)
-        answer = attrs.evolve(answer, structured=self.rung)
-        if self.wanted is not None and self.wanted.parse is not None:
-            return answers.parsed(answer, self.wanted.parse)
-        return answer
+from ragcore._calls.exchange import Exchange
+from ragcore._records import Chunk, Completion
+from ragcore.errors import InterruptedStreamError, RequestTimeoutError, TransientError
+from ragcore.wire import ThinkingSplitter
 
 
 class CompletionStream:
@@ -48,19 +25,17 @@ class CompletionStream:
 
     def __init__(
         self,
-        chunks: AsyncGenerator[Chunk, None],
-        first: Chunk | None,
-        call: Call,
-        asked: Asked,
+        exchange: Exchange,
+        chunks: AsyncIterator[Chunk],
+        first: Chunk | None = None,
     ) -> None:
+        self._exchange = exchange
         self._chunks = chunks
         self._next = first
-        self._call = call
-        self._asked = asked
         self._seen: list[Chunk] = []
         self._completion: Completion | None = None
-        self._waiting: asyncio.Timeout | None = None
-        self._idle = asyncio.Event()
+        self._watch = _Watch(exchange.deadline.at)
+        self._note(first)
 
     @property
     def completion(self) -> Completion:
@@ -77,84 +52,169 @@ class CompletionStream:
             raise StopAsyncIteration
         chunk, self._next = self._next, None
         if chunk is None:
-            chunk = await self._read() if self._seen else None
+            chunk = await self._read()
+            self._note(chunk)
         if chunk is None:
             self._completion = self._finish()
             raise StopAsyncIteration
         self._seen.append(chunk)
         return chunk
 
-    async def _read(self) -> Chunk | None:
-        try:
-            return await self._call.within(self._awaited)
-        except TransientError as exc:
-            if self._call.deadline.left <= 0:
-                raise
-            raise self._interrupted(f"the stream broke off: {exc.args[0]}") from exc
-        except InterruptedStreamError as exc:
-            exc.text = exc.text or self._text()
-            raise
-
-    async def _awaited(self) -> Chunk | None:
-        self._idle.clear()
-        try:
-            async with asyncio.timeout(None) as self._waiting:
-                chunk = await self._call.identity.next_chunk(self._chunks)
-        except TimeoutError:
-            if self._waiting is None or not self._waiting.expired():
-                raise
-            raise self._interrupted("the stream was closed while it was being read") from None
-        finally:
-            self._waiting = None
-            self._idle.set()
-        self._call.note(chunk)
-        return chunk
-
     async def aclose(self) -> None:
         """Release the connection, as leaving the block does; who reads elsewhere is interrupted."""
-        if self._waiting is not None and self._waiting.when() is None:
-            self._waiting.reschedule(asyncio.get_running_loop().time())
-            await self._idle.wait()
-        await self._chunks.aclose()
+        await self._watch.stop()
+        if isinstance(self._chunks, AsyncGenerator):
+            await self._chunks.aclose()
+
+    def _note(self, chunk: Chunk | None) -> None:
+        exchange = self._exchange
+        if exchange.first_chunk is None and chunk is not None and (chunk.text or chunk.reasoning):
+            exchange.first_chunk = exchange.deadline.elapsed
+
+    async def _read(self) -> Chunk | None:
+        exchange = self._exchange
+        with exchange.opening.at_the_edge(exchange.attempts):
+            try:
+                with self._watch:
+                    return await next_chunk(exchange, self._chunks)
+            except _Stopped as stopped:
+                raise self._stopped(stopped.why) from None
+            except (TransientError, TimeoutError) as exc:
+                said = exc.args[0] if exc.args else "the provider timed out"
+                raise self._interrupted(f"the stream broke off: {said}") from exc
+            except InterruptedStreamError as exc:
+                exc.text = exc.text or self._text()
+                raise
+
+    def _stopped(self, why: str) -> InterruptedStreamError | RequestTimeoutError:
+        if why == _DEADLINE:
+            timeout = self._exchange.deadline.timeout or 0
+            return RequestTimeoutError(f"no answer before the deadline of {timeout:g} s")
+        return self._interrupted("the stream was closed while it was being read")
 
     def _finish(self) -> Completion:
         reasons = [chunk.finish_reason for chunk in self._seen if chunk.finish_reason]
-        if not reasons:
-            raise self._interrupted("the stream ended without saying why")
         usages = [chunk.usage for chunk in self._seen if chunk.usage]
-        answer = Completion(
-            text=self._text(),
-            finish_reason=reasons[-1],
-            usage=usages[-1] if usages else None,
-            reasoning="".join(chunk.reasoning for chunk in self._seen),
-            timings=self._call.timings(),
-        )
-        identity = self._call.identity
-        with identity.at_the_edge(self._call.attempts):
-            return self._asked.finished(answer)
+        with self._exchange.opening.at_the_edge(self._exchange.attempts):
+            if not reasons:
+                raise self._interrupted("the stream ended without saying why")
+            answer = Completion(
+                text=self._text(),
+                finish_reason=reasons[-1],
+                usage=usages[-1] if usages else None,
+                reasoning="".join(chunk.reasoning for chunk in self._seen),
+            )
+            finished: Completion = self._exchange.finished(answer)
+            return finished
 
     def _interrupted(self, message: str) -> InterruptedStreamError:
-        identity = self._call.identity
-        return InterruptedStreamError(
-            message,
-            text=self._text(),
-            provider=identity.provider,
-            model=identity.model,
-            attempts=self._call.attempts.count,
-        )
+        return InterruptedStreamError(message, text=self._text())
 
     def _text(self) -> str:
         return "".join(chunk.text for chunk in self._seen)
 
 
-_NO_CONTENT: dict[str, tuple[type[ProviderError], str]] = {
-    "stop": (EmptyResponseError, "the answer is empty"),
-    "length": (TruncatedResponseError, "the token limit was reached before the answer began"),
-    "content_filter": (ContentFilterError, "a content filter held the answer back"),
-}
+async def next_chunk(exchange: Exchange, chunks: AsyncIterator[Chunk]) -> Chunk | None:
+    """Return the next of *chunks*; None at their end."""
+    try:
+        chunk = await anext(chunks)
+    except StopAsyncIteration:
+        return None
+    if not isinstance(chunk, Chunk):
+        raise exchange.opening.wrong_type("stream", chunk, "chunks")
+    return chunk
 
 
-def _check_content(answer: Completion) -> None:
-    if not answer.text:
-        kind, message = _NO_CONTENT[answer.finish_reason]
-        raise kind(message)
+async def pieces_of(answer: Completion) -> AsyncGenerator[Chunk, None]:
+    """Yield *answer*, which came in one piece, as a stream."""
+    yield Chunk(
+        answer.text, answer.reasoning, finish_reason=answer.finish_reason, usage=answer.usage
+    )
+
+
+async def without_thinking(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
+    """Yield *chunks* with what stands between ``<think>`` and ``</think>`` as their reasoning."""
+    splitter: ThinkingSplitter | None = ThinkingSplitter()
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            parted = chunk if splitter is None else _parted(chunk, splitter)
+            if chunk.reasoning or chunk.finish_reason:
+                # Thoughts that come apart are not in the text, whatever it begins with.
+                splitter = None
+            if parted != _NOTHING:
+                yield parted
+    if splitter is not None and any(held := splitter.end()):
+        yield Chunk(*held)
+
+
+_NOTHING = Chunk()
+
+
+def _parted(chunk: Chunk, splitter: ThinkingSplitter) -> Chunk:
+    text, thought = splitter.feed(chunk.text)
+    if chunk.reasoning or chunk.finish_reason:
+        held_text, held_thought = splitter.end()
+        text, thought = text + held_text, thought + held_thought
+    return attrs.evolve(chunk, text=text, reasoning=chunk.reasoning + thought)
+
+
+_DEADLINE, _CLOSED = "deadline", "closed"
+
+
+class _Stopped(Exception):  # noqa: N818  # never leaves this module
+    """Reading was interrupted by the watch."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+
+class _Watch:
+    """
+    Interrupts whoever reads, when the deadline has come or the stream is closed by another task.
+
+    One timer for the whole stream: a timeout context for each chunk costs more than the chunk.
+    """
+
+    __slots__ = ("_at", "_cancelling", "_left", "_loop", "_reader", "_timer", "_why")
+
+    def __init__(self, at: float | None) -> None:
+        self._at = at
+        self._loop = asyncio.get_running_loop()
+        self._reader: asyncio.Task[Any] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._left: asyncio.Event | None = None
+        self._why = ""
+        self._cancelling = 0
+
+    def __enter__(self) -> None:
+        if self._why:
+            raise _Stopped(self._why)
+        if self._at is not None and self._timer is None:
+            self._timer = self._loop.call_at(self._at, self._interrupt, _DEADLINE)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # a coroutine runs in one
+        self._reader, self._cancelling = task, task.cancelling()
+
+    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
+        reader, self._reader = self._reader, None
+        if self._left is not None:
+            self._left.set()
+        if not self._why or reader is None:
+            return
+        is_ours = reader.uncancel() <= self._cancelling
+        if is_ours and isinstance(exc, asyncio.CancelledError):
+            raise _Stopped(self._why)
+
+    async def stop(self) -> None:
+        """Interrupt another task that is reading, and wait until it has left."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._reader is not None and self._reader is not asyncio.current_task():
+            self._left = asyncio.Event()
+            self._interrupt(_CLOSED)
+            await self._left.wait()
+
+    def _interrupt(self, why: str) -> None:
+        self._why = why
+        if self._reader is not None:
+            self._reader.cancel()

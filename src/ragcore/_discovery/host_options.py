@@ -28,6 +28,14 @@ class HostOptions(BindingOptions, binding="ragcore"):
     )
 
 
+class HostCompletionOptions(HostOptions, binding="ragcore"):
+    """How a call is made and how long answers are, whoever gives them."""
+
+    max_output_tokens: int | None = option(
+        "Upper bound of an answer, in tokens.", default=None, env=None, minimum=1
+    )
+
+
 class HostEmbeddingOptions(HostOptions, binding="ragcore"):
     """How a call is made and how texts are embedded, whoever does it."""
 
@@ -43,13 +51,16 @@ class HostEmbeddingOptions(HostOptions, binding="ragcore"):
     )
 
 
-HOST_OPTIONS: tuple[type[BindingOptions], ...] = (HostOptions, HostEmbeddingOptions)
+HOST_OPTIONS: tuple[type[BindingOptions], ...] = (
+    HostOptions,
+    HostCompletionOptions,
+    HostEmbeddingOptions,
+)
 
 # What a call takes beside options: no option may have such a name.
 CALL_PARAMETERS = (
     "input_type",
     "limits",
-    "max_output_tokens",
     "messages",
     "reference",
     "response_format",

@@ -18,6 +18,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+import attrs
 import pluggy
 
 from ragcore import hookspecs
@@ -29,7 +30,7 @@ from ragcore._discovery.registry import BrokenPlugin, Registry
 from ragcore._discovery.sources import Source, entry_points, is_on, normalised
 from ragcore._records import Capabilities
 from ragcore.errors import PluginError
-from ragcore.hookspecs import ENTRY_POINT_GROUP, CompletionProvider, EmbeddingProvider
+from ragcore.hookspecs import ENTRY_POINT_GROUP, CompletionProvider, EmbeddingProvider, Layer
 from ragcore.options import BindingOptions, imports_classes
 
 _HOST = Source("lightrag-core", "", "ragcore", lambda: host_options)
@@ -90,6 +91,7 @@ def build(sources: Iterable[Source], environ: Mapping[str, str]) -> Registry:
     on = [source for source in sources if is_on(source, environ)]
     claims: list[Claim] = []
     groups: list[type[BindingOptions]] = []
+    layers: list[tuple[str, Layer]] = []
     broken: dict[BrokenPlugin, tuple[str, ...]] = {}
 
     def set_aside(source: Source, why: SetAside, names: Iterable[str]) -> None:
@@ -98,12 +100,13 @@ def build(sources: Iterable[Source], environ: Mapping[str, str]) -> Registry:
 
     for source in (_HOST, *on):
         try:
-            found, more = _load(manager, source)
+            found = _load(manager, source)
         except SetAside as exc:
             set_aside(source, exc, probable_names(source))
         else:
-            claims += found
-            groups += more
+            claims += found.claims
+            groups += found.groups
+            layers += [(source.distribution, layer) for layer in found.layers]
     claims, refused = settled(claims)
     for one in refused:
         set_aside(one.claim.source, one.why, one.names)
@@ -111,6 +114,7 @@ def build(sources: Iterable[Source], environ: Mapping[str, str]) -> Registry:
         claims={(claim.task, name): claim for claim in claims for name in claim.names},
         option_groups=tuple(groups),
         broken=tuple(broken),
+        layers=tuple(sorted(layers, key=lambda layer: normalised(layer[0]))),
         broken_names={name: plugin for plugin, names in broken.items() for name in names},
         switched_off=tuple(normalised(s.distribution) for s in sources if s not in on),
     )
@@ -119,9 +123,16 @@ def build(sources: Iterable[Source], environ: Mapping[str, str]) -> Registry:
 # --- one plugin -----------------------------------------------------------------------------
 
 
-def _load(
-    manager: pluggy.PluginManager, source: Source
-) -> tuple[list[Claim], list[type[BindingOptions]]]:
+@attrs.frozen
+class _Brought:
+    """What one plugin brings."""
+
+    claims: list[Claim] = attrs.field(factory=list)
+    groups: list[type[BindingOptions]] = attrs.field(factory=list)
+    layers: list[Layer] = attrs.field(factory=list)
+
+
+def _load(manager: pluggy.PluginManager, source: Source) -> _Brought:
     cure = f"Upgrade or uninstall it: pip install --upgrade {source.distribution}"
     # pluggy keys plugins by name, and an entry point's name need not be unique.
     name = f"{source.distribution}/{source.entry_point}"
@@ -129,7 +140,7 @@ def _load(
     if other := manager.get_name(plugin):
         if other.startswith(f"{source.distribution}/"):
             # One module behind two entry points has said all it has to say.
-            return [], []
+            return _Brought()
         raise SetAside(f"its module is that of {other.split('/')[0]}", cure)
     try:
         return run_foreign(lambda: _registered(manager, plugin, source, name), cure)
@@ -141,7 +152,7 @@ def _load(
 
 def _registered(
     manager: pluggy.PluginManager, plugin: object, source: Source, name: str
-) -> tuple[list[Claim], list[type[BindingOptions]]]:
+) -> _Brought:
     _check_functions(plugin, source)
     manager.register(plugin, name=name)
     manager.check_pending()
@@ -191,9 +202,7 @@ def _is_hook(name: str, function: object, mend: str) -> bool:
     return hook in _HOOKS
 
 
-def _ask(
-    manager: pluggy.PluginManager, plugin: object, source: Source
-) -> tuple[list[Claim], list[type[BindingOptions]]]:
+def _ask(manager: pluggy.PluginManager, plugin: object, source: Source) -> _Brought:
     mend = f"Upgrade or uninstall it: pip install --upgrade {source.distribution}"
 
     def results(hook: str) -> list[Any]:
@@ -212,7 +221,8 @@ def _ask(
         for record in results("ragcore_embedding_providers")
     ]
     groups = [_group(source, group) for group in results("ragcore_options")]
-    return claims, groups
+    layers = [_layer(source, layer) for layer in results("ragcore_layers")]
+    return _Brought(claims, groups, layers)
 
 
 def _listed_results(function: Callable[[], Iterable[Any]]) -> list[Any]:
@@ -226,6 +236,13 @@ def _group(source: Source, group: object) -> type[BindingOptions]:
         raise SetAside(f"ragcore_options returned {_a(group)}, no BindingOptions class", cure)
     run_foreign(group.fields, cure, f"options {group.__name__}: ")
     return group
+
+
+def _layer(source: Source, layer: object) -> Layer:
+    if not isinstance(layer, Layer):
+        cure = f"Ask the authors of {source.distribution} to mend it"
+        raise SetAside(f"ragcore_layers returned {_a(layer)}, no Layer", cure)
+    return layer
 
 
 def _a(thing: object) -> str:

@@ -13,7 +13,7 @@ from ragcore._discovery.claims import Claim, Record, Task
 from ragcore._discovery.sources import ALLOW, DENY
 from ragcore._records import Capabilities
 from ragcore.errors import PluginError, UnknownProviderError, UnsupportedError
-from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
+from ragcore.hookspecs import CompletionProvider, EmbeddingProvider, Layer
 from ragcore.options import BindingOptions
 
 
@@ -62,12 +62,18 @@ class Installed:
 
 @attrs.frozen
 class Registry:
-    """All that was found, by task and name; aliases are names too."""
+    """
+    All that was found, by task and name; aliases are names too.
+
+    Attributes:
+        layers: What is put around calls and attempts, each with its distribution; outermost first.
+    """
 
     claims: Mapping[tuple[Task, str], Claim]
     option_groups: tuple[type[BindingOptions], ...]
     broken: tuple[BrokenPlugin, ...]
     broken_names: Mapping[str, BrokenPlugin]
+    layers: tuple[tuple[str, Layer], ...]
     switched_off: tuple[str, ...]
 
     def completion_provider(self, name: str) -> CompletionProvider:
@@ -81,6 +87,12 @@ class Registry:
         record = self._find("embedding", name)
         assert isinstance(record, EmbeddingProvider)  # noqa: S101  # the key says so
         return record
+
+    def any_provider(self, name: str) -> Record:
+        """Find the provider of that *name*, whatever its task, or raise what is wrong with it."""
+        claims = (self.claims.get((task, name)) for task in ("completion", "embedding"))
+        claim = next((claim for claim in claims if claim), None)
+        return claim.record if claim else self._find("completion", name)
 
     def distribution_of(self, record: Record) -> str:
         """Return the name of the distribution that brings *record*."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
-from ragcore._calls.opening import Opening, completion_model, resolve_completion
+from ragcore._calls.opening import Opening, resolve_completion
 from ragcore._records import Image, JSONObject, Message, user
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
-from ragcore.lightrag._keeper import kept
+from ragcore.lightrag._keeper import kept_completion
 from ragcore.lightrag._patience import COMPLETION, within
 from ragcore.lightrag._telling import Telling, begun, engines_errors
 from ragcore.options import Sources
@@ -84,8 +84,8 @@ def completing(opening: Opening[CompletionProvider]) -> CompletionFunction:
         if response_format is None and (keyword_extraction or entity_extraction):
             response_format = JSONObject()
         messages = (*_history(history_messages), user(prompt, images=_images(image_inputs)))
-        entry = kept(opening, completion_model)
-        model, left = await entry.model()
+        kept, left = await kept_completion(opening)
+        model = kept.model
         arguments = {
             "system": system_prompt,
             "response_format": response_format,
@@ -97,7 +97,7 @@ def completing(opening: Opening[CompletionProvider]) -> CompletionFunction:
         telling = Telling(model.reference, shows_reasoning, token_tracker)
         with engines_errors():
             if stream and model.can_stream:
-                return await begun(entry.stream(model.stream(messages, **arguments)), telling)
+                return await begun(kept.stream(model.stream(messages, **arguments)), telling)
             return telling.whole(await model.complete(messages, **arguments))
 
     return complete

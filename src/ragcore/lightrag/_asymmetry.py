@@ -29,7 +29,7 @@ def is_asymmetric(opening: Opening[EmbeddingProvider]) -> bool:
     """Say whether it matters what a text is embedded as: by the model's nature, or by a prefix."""
     names = _fields(opening.provider.options)
     has_prefix = any(getattr(opening.options, name) for name in names)
-    return has_prefix or opening.provider.capabilities_of(opening.model_name).input_type
+    return has_prefix or opening.capabilities.input_type
 
 
 @attrs.frozen

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ragcore._calls.embedding import EmbeddingModel
-from ragcore._calls.opening import Opening, embedding_model, resolve_embedding
+from ragcore._calls.opening import Opening, resolve_embedding
 from ragcore._records import Embeddings
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._asymmetry import is_asymmetric
 from ragcore.lightrag._engine import found
-from ragcore.lightrag._keeper import kept
+from ragcore.lightrag._keeper import kept_embedding
 from ragcore.lightrag._patience import EMBEDDING, within
 from ragcore.lightrag._usage import count
 from ragcore.options import raise_all
@@ -128,7 +128,7 @@ def embedder(opening: Opening[EmbeddingProvider], asked: Asked) -> EmbeddingFunc
         OptionsError: *dimensions* is needed, is another than the model has, or can't be sent.
     """
     sends = _sends(opening, asked)
-    known, known_max_tokens = _described(opening)
+    known, known_max_tokens = opening.described()
     length = _length(opening, asked, known, sends=sends)
 
     async def embed(
@@ -139,7 +139,8 @@ def embedder(opening: Opening[EmbeddingProvider], asked: Asked) -> EmbeddingFunc
         token_tracker: Any = None,
         **options: Any,
     ) -> npt.NDArray[np.float32]:
-        model, left = await kept(opening, embedding_model).model()
+        kept, left = await kept_embedding(opening)
+        model = kept.model
         arguments = {
             "input_type": context,
             "truncate": "end",
@@ -166,21 +167,13 @@ def embedder(opening: Opening[EmbeddingProvider], asked: Asked) -> EmbeddingFunc
 
 
 def _sends(opening: Opening[EmbeddingProvider], asked: Asked) -> bool:
-    can_choose = _can_choose(opening)
+    can_choose = opening.capabilities.dimensions
     if asked.send_dimensions and not can_choose:
         raise OptionsError(
-            f"{asked.words.send_dimensions}: {_reference(opening)} has vectors of one length "
+            f"{asked.words.send_dimensions}: {opening.reference} has vectors of one length "
             "only; leave it out"
         )
     return can_choose if asked.send_dimensions is None else asked.send_dimensions
-
-
-def _can_choose(opening: Opening[EmbeddingProvider]) -> bool:
-    return opening.provider.capabilities_of(opening.model_name).dimensions
-
-
-def _reference(opening: Opening[EmbeddingProvider]) -> str:
-    return f"{opening.provider.name}:{opening.model_name}"
 
 
 def _length(
@@ -189,23 +182,18 @@ def _length(
     words, length = asked.words, asked.dimensions or known
     if length is None:
         raise OptionsError(
-            f"{words.dimensions}: {_reference(opening)} does not say how long its vectors are; "
+            f"{words.dimensions}: {opening.reference} does not say how long its vectors are; "
             f"{words.cure}"
         )
     if not sends and known not in (None, length):
-        cure = f"; {words.send_dimensions}=True asks for it" if _can_choose(opening) else ""
+        cure = (
+            f"; {words.send_dimensions}=True asks for it" if opening.capabilities.dimensions else ""
+        )
         raise OptionsError(
-            f"{words.dimensions}: the vectors of {_reference(opening)} have {known}, "
+            f"{words.dimensions}: the vectors of {opening.reference} have {known}, "
             f"not {length}{cure}"
         )
     return length
-
-
-def _described(opening: Opening[EmbeddingProvider]) -> tuple[int | None, int | None]:
-    if opening.provider.describe is None:
-        return None, None
-    dimensions, max_tokens = opening.ask(opening.provider.describe)
-    return dimensions, max_tokens
 
 
 def _warn_if_cut(model: EmbeddingModel, answer: Embeddings, count: int) -> None:

@@ -278,4 +278,4 @@ class _Reading:
         """Return the last chunk, with the usage, which comes after the end of the message."""
         text, reasoning = self._splitter.end()
         if self._finish_reason or text or reasoning:
-            yield Chunk(text, reasoning, self._finish_reason, self._usage)
+            yield Chunk(text, reasoning, finish_reason=self._finish_reason, usage=self._usage)

@@ -60,7 +60,9 @@ class HFEmbedding:
         with translated(self._model_name):
             vectors = await asyncio.wrap_future(self._encoder.forward.submit(reading.rows))
         tokens = sum(len(row.ids) for row in reading.rows)
-        return Embeddings(vectors, Usage(tokens), reading.cut, self._model_name)
+        return Embeddings(
+            vectors, usage=Usage(tokens), truncated=reading.cut, model=self._model_name
+        )
 
     async def _read(self, request: EmbeddingRequest) -> Reading:
         loop = asyncio.get_running_loop()

@@ -152,7 +152,12 @@ class _Reader:
         text, reasoning = self._said(part)
         if not part.done:
             return Chunk(text, reasoning)
-        return Chunk(text, reasoning, _finish_reason(part.done_reason), _usage(part))
+        return Chunk(
+            text,
+            reasoning,
+            finish_reason=_finish_reason(part.done_reason),
+            usage=_usage(part),
+        )
 
     def _said(self, part: ollama.ChatResponse) -> tuple[str, str]:
         text, reasoning = part.message.content or "", part.message.thinking or ""
@@ -188,4 +193,4 @@ def _usage(part: ollama.ChatResponse) -> Usage | None:
     if part.prompt_eval_count is None and part.eval_count is None:
         return None
     cached: int | None = getattr(part, "prompt_eval_cached_count", None)
-    return Usage(part.prompt_eval_count or 0, part.eval_count or 0, cached or 0)
+    return Usage(part.prompt_eval_count or 0, part.eval_count or 0, cached_input_tokens=cached or 0)

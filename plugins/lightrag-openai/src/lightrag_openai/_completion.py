@@ -271,8 +271,8 @@ def _usage(usage: CompletionUsage | None) -> Usage | None:
     return Usage(
         usage.prompt_tokens or 0,
         usage.completion_tokens or 0,
-        cached or 0,
-        (of_output.reasoning_tokens if of_output else 0) or 0,
+        cached_input_tokens=cached or 0,
+        reasoning_tokens=(of_output.reasoning_tokens if of_output else 0) or 0,
     )
 
 

@@ -195,6 +195,6 @@ def _usage(response: Response) -> Usage | None:
     return Usage(
         usage.input_tokens,
         usage.output_tokens,
-        (of_input.cached_tokens if of_input else 0) or 0,
-        (of_output.reasoning_tokens if of_output else 0) or 0,
+        cached_input_tokens=(of_input.cached_tokens if of_input else 0) or 0,
+        reasoning_tokens=(of_output.reasoning_tokens if of_output else 0) or 0,
     )
