@@ -95,17 +95,16 @@ def _unset(field: OptionField) -> Explained:
 
 
 def _set(offer: Found, environment: Environment, sources: Sources) -> tuple[Explained, list[str]]:
-    is_in_file = is_from_file(offer, sources)
-    file = environment.file.name if is_in_file else None
+    file = environment.file.name if is_from_file(offer, sources) else None
+    invalid = Explained(offer.field, None, offer.origin, offer.name, file, is_invalid=True)
     if file and not environment.is_trusted and offer.name in environment.file.borrowing:
         # Already among the problems of its group.
-        return Explained(offer.field, None, offer.origin, offer.name, file, is_invalid=True), []
+        return invalid, []
     try:
         value = _shown(offer.field, offer.value())
     except OptionsError as exc:
-        invalid = Explained(offer.field, None, offer.origin, offer.name, file, is_invalid=True)
         return invalid, _reasons(offer, exc)
-    return Explained(offer.field, value, offer.origin, offer.name, file), []
+    return attrs.evolve(invalid, value=value, is_invalid=False), []
 
 
 def _reasons(offer: Found, error: OptionsError) -> list[str]:

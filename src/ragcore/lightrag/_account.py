@@ -9,8 +9,6 @@ from __future__ import annotations
 import typing
 from typing import Any
 
-import attrs
-
 from ragcore._calls.opening import Opening
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.lightrag._problems import Problems
@@ -56,37 +54,21 @@ def _is_secret(field: OptionField) -> bool:
     return Secret in (field.type, *typing.get_args(field.type))
 
 
-@attrs.frozen
-class Account:
-    """What LightRAG's variables say of where a provider is and who asks."""
-
-    host: Bound
-    key: Bound
-
-    def bound(self, provider: Provider, problems: Problems) -> dict[str, Bound]:
-        """Return what the options of *provider*'s connection are bound to."""
-        bound = {}
-        if address := address_field(provider.connection):
-            bound[address.name] = self._host
-        elif self._host.value is not None:
-            problems.add(
-                f"{self.host.variable}: {provider.name} has no address that could be set; unset it"
-            )
-        if key := key_field(provider.connection):
-            bound[key.name] = self._key_for(key)
-        elif self.key.value is not None:
-            problems.warn(
-                f"{self.key.variable} is not used: {provider.name} has no single key; "
-                "its own variables say who asks"
-            )
-        return bound
-
-    @property
-    def _host(self) -> Bound:
-        return Bound(self.host.variable) if self.host.value in _THE_SDKS_OWN else self.host
-
-    def _key_for(self, field: OptionField) -> Bound:
-        if self.key.value is None or _is_secret(field):
-            return self.key
+def bound_account(
+    provider: Provider, host: Bound, key: Bound, problems: Problems
+) -> dict[str, Bound]:
+    """Return what the options of *provider*'s connection are bound to, of *host* and *key*."""
+    address, who = address_field(provider.connection), key_field(provider.connection)
+    if host.value in _THE_SDKS_OWN:
+        host = Bound(host.variable)
+    if host.value is not None and address is None:
+        problems.add(f"{host.variable}: {provider.name} has no address that could be set; unset it")
+    if key.value is not None and who is None:
+        problems.warn(
+            f"{key.variable} is not used: {provider.name} has no single key; "
+            "its own variables say who asks"
+        )
+    if key.value is not None and who is not None and not _is_secret(who):
         # A class in LightRAG's style has a str.
-        return Bound(self.key.variable, self.key.value.get())
+        key = Bound(key.variable, key.value.get())
+    return {field.name: one for field, one in ((address, host), (who, key)) if field is not None}

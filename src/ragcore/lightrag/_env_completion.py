@@ -10,8 +10,8 @@ from ragcore._discovery.loading import registry
 from ragcore.hookspecs import CompletionProvider
 from ragcore.lightrag._account import (
     DEFAULT_MODEL,
-    Account,
     address_field,
+    bound_account,
     key_field,
     model_field,
     model_of,
@@ -81,7 +81,7 @@ class _AskedLLM:
     def completer(self, binding: str, problems: Problems) -> Completer | None:
         """Find the model, and read its options; None if that left a problem."""
         model = self._model(problems)
-        bound = self._for_the_role() | self._account().bound(self.provider, problems)
+        bound = self._for_the_role() | self._account(problems)
         sources = self.environment.sources(bound, self.role)
         limits = values(self.all_said)
         with problems.noted():
@@ -118,12 +118,11 @@ class _AskedLLM:
         )
         return NO_MODEL
 
-    def _account(self) -> Account:
+    def _account(self, problems: Problems) -> dict[str, Bound]:
         connection = self.provider.connection
-        return Account(
-            host=self._bound("llm_binding_host", address_field(connection)),
-            key=self._bound("llm_binding_api_key", key_field(connection)),
-        )
+        host = self._bound("llm_binding_host", address_field(connection))
+        key = self._bound("llm_binding_api_key", key_field(connection))
+        return bound_account(self.provider, host, key, problems)
 
     def _bound(self, name: str, field: OptionField | None) -> Bound:
         """Return what LightRAG's variable says; one for all yields to the role's own option."""

@@ -11,7 +11,13 @@ from ragcore._calls.opening import Opening, resolve_embedding
 from ragcore._discovery.loading import registry
 from ragcore.errors import ProviderError
 from ragcore.hookspecs import EmbeddingProvider
-from ragcore.lightrag._account import DEFAULT_MODEL, Account, address_field, key_field, model_field
+from ragcore.lightrag._account import (
+    DEFAULT_MODEL,
+    address_field,
+    bound_account,
+    key_field,
+    model_field,
+)
 from ragcore.lightrag._asymmetry import Prefixes
 from ragcore.lightrag._embedding import Asked, Words, embedder
 from ragcore.lightrag._env_completion import OPENAI_AND_OLLAMA, llm_binding, provider_name
@@ -77,7 +83,7 @@ class _AskedEmbedding:
         """Find the model, and read its options; None if that left a problem."""
         prefixes = Prefixes.of(self.environment.variables, self.said, problems)
         bound = {
-            **self._account().bound(self.provider, problems),
+            **self._account(problems),
             **prefixes.bound(self.provider.options, problems),
             **self._encoding(),
         }
@@ -125,7 +131,7 @@ class _AskedEmbedding:
             return {}
         return {"encoding_format": Bound(said.variable, "base64" if said.value else "float")}
 
-    def _account(self) -> Account:
+    def _account(self, problems: Problems) -> dict[str, Bound]:
         """Return the account of who embeds; who completes as well has one for both."""
         connection = self.provider.connection
         host = self.said.get("embedding_binding_host")
@@ -134,8 +140,11 @@ class _AskedEmbedding:
             host = self.base.get("llm_binding_host")
             if key is None and not self._has_own(key_field(connection)):
                 key = self.base.get("llm_binding_api_key")
-        return Account(
-            host or Bound("EMBEDDING_BINDING_HOST"), key or Bound("EMBEDDING_BINDING_API_KEY")
+        return bound_account(
+            self.provider,
+            host or Bound("EMBEDDING_BINDING_HOST"),
+            key or Bound("EMBEDDING_BINDING_API_KEY"),
+            problems,
         )
 
     def _is_base(self) -> bool:

@@ -159,6 +159,11 @@ class OptionField:
         """The type in words: as one writes it, or as a keyword takes it if nothing else does."""
         return describe_text(self.type) if self.variables else describe(self.type)
 
+    def explained(self, *more: str) -> str:
+        """Return the help, and in brackets what the option takes, its default, and *more*."""
+        about = "; ".join(filter(None, (self.wanted, self.unset, *more)))
+        return f"{self.help} ({about})".lstrip()
+
     @property
     def unset(self) -> str:
         """What happens where it is not set, in words; empty if nothing is known."""

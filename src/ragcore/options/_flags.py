@@ -30,7 +30,7 @@ def add(parser: argparse.ArgumentParser, group: type[Group], environ: Mapping[st
                 dest=field.destination,
                 default=argparse.SUPPRESS if default is None else _value_or_invalid(default),
                 metavar=field.name.upper(),
-                help=help_of(field).replace("%", "%%"),
+                help=field.explained(f"variable: {field.variables[0]}").replace("%", "%%"),
             )
 
 
@@ -56,12 +56,6 @@ def described(group: type[Group]) -> Iterator[dict[str, Any]]:
                 "default": field.shown_default,
                 "help": f"{field.binding} -- {field.help}",
             }
-
-
-def help_of(field: OptionField) -> str:
-    """Return what ``--help`` says of *field*: help, type, range, default, variable."""
-    about = "; ".join(filter(None, (field.wanted, field.unset, f"variable: {field.variables[0]}")))
-    return f"{field.help} ({about})".lstrip()
 
 
 def _value_or_invalid(offer: Found) -> Any:

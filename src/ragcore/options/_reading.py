@@ -138,14 +138,10 @@ class Sources:
             yield from self._variables(field, "environment", field.variables)
 
     def _variables(
-        self, field: OptionField, origin: Origin, names: Iterable[str]
+        self, field: OptionField, origin: Origin, names: tuple[str, ...]
     ) -> Iterator[Found]:
-        names = tuple(names)
-        layers: list[tuple[Origin, Mapping[str, str]]] = [
-            (origin, self.environ),
-            (".env" if origin == "environment" else origin, self.dotenv),
-        ]
-        for layer, variables in layers:
+        below: Origin = ".env" if origin == "environment" else origin
+        for layer, variables in ((origin, self.environ), (below, self.dotenv)):
             for name in names:
                 text = variables.get(name)
                 if text is not None and not says_nothing(field.type, text):
@@ -159,6 +155,9 @@ class Sources:
             problem = problem.replace(f"pass {name}=", f"set {bound.variable}=")
             problem = problem.replace(f"{bound.variable}=,", f"{bound.variable},")
         return problem
+
+
+_KEYWORDS_ALONE = Sources(environ={})
 
 
 def found(group: type[Group], keywords: Mapping[str, Any], sources: Sources) -> dict[str, Found]:
@@ -231,7 +230,7 @@ def checked(group: type[Group], keywords: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         OptionsError: With every problem.
     """
-    values, bad = _complete(group, keywords, Sources(environ={}))
+    values, bad = _complete(group, keywords, _KEYWORDS_ALONE)
     raise_all([*_unknown([group], keywords), *bad])
     return values
 
@@ -246,20 +245,14 @@ def merge(base: GroupT, keywords: Mapping[str, Any]) -> GroupT:
     if not keywords:
         return base
     group = type(base)
-    fields = {field.name: field for field in group.fields()}
-    problems = _unknown([group], keywords, only_calls=True)
-    problems += [
-        f"{name}: is set when the model is opened, not for a single call @ {fields[name].where}"
-        for name in keywords
-        if name in fields and fields[name].scope == "model" and keywords[name] is not None
-    ]
-    offers = {
-        name: Found(fields[name], "keyword", name, value, is_text=False)
-        for name, value in keywords.items()
-        if name in fields and value is not None
-    }
+    offers = found(group, keywords, _KEYWORDS_ALONE)
     values, bad = _values(offers)
-    raise_all(problems + bad)
+    of_the_model = [
+        f"{name}: is set when the model is opened, not for a single call @ {offer.field.where}"
+        for name, offer in offers.items()
+        if offer.field.scope == "model"
+    ]
+    raise_all([*_unknown([group], keywords, only_calls=True), *of_the_model, *bad])
     return made(group, base.asdict() | values)
 
 

@@ -67,9 +67,8 @@ def _paragraph(group: type[Group], fields: Iterable[OptionField]) -> str:
 
 
 def _entry(field: OptionField) -> Iterator[str]:
-    about = "; ".join(filter(None, (field.wanted, field.unset)))
     yield from textwrap.wrap(
-        f"{field.help} ({about})".lstrip(),
+        field.explained(),
         _WIDTH,
         initial_indent="# ",
         subsequent_indent="# ",
