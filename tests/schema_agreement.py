@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from ragcore import BindingOptions, OptionsError
-from ragcore.options import OptionField
+from ragcore.options import OptionField, Pattern
 
 
 def class_takes(group: type[BindingOptions], document: dict[str, Any]) -> bool:
@@ -93,6 +93,10 @@ def _texts(words: list[str]) -> st.SearchStrategy[str]:
 
 def _like(field: OptionField, text: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
     """Values that could be the option's, if not for their size or what they say."""
+    match field.check:
+        case Pattern(pattern):
+            # What is made by chance hardly ever matches.
+            text = text | st.from_regex(pattern, fullmatch=True)
     kinds: dict[type, st.SearchStrategy[Any]] = {
         bool: st.booleans(),
         int: st.integers(-200, 200),

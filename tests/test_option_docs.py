@@ -122,7 +122,7 @@ def _option(field: OptionField) -> str:
 
 
 def _keyword(field: OptionField) -> str:
-    role = f"for a role: `EXTRACT_{field.role_variable}`" if field.role_variable else ""
+    role = f"for a role: `EXTRACT_{field.role_env}`" if field.role_env else ""
     about = "; ".join(filter(None, (describe(field.type), field.unset, role)))
     return f"- `{field.name}` ({about}): {field.help}"
 

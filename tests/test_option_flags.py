@@ -274,7 +274,7 @@ def test_the_strongest_of_all_wins(values: dict[str, int]) -> None:
     (found,) = read([EveryOptions], keywords, sources=sources_of("workers", texts))
 
     assert found.asdict() == ({"workers": wanted[0]} if wanted else {})
-    assert found.workers == (wanted or [4])[0]  # type: ignore[attr-defined]  # of that class
+    assert found.workers == (wanted or [4])[0]
 
 
 def test_a_wrong_value_of_the_strongest_is_not_passed_over() -> None:

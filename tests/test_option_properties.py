@@ -48,17 +48,17 @@ def from_keywords(group: type[BindingOptions], values: Mapping[str, Any]) -> Bin
     return group(**values)
 
 
-def from_variables(group: type[BindingOptions], values: Mapping[str, Any]) -> BindingOptions:
+def from_variables(group: type[BindingOptions], values: Mapping[str, Any]) -> Any:
     variables = environment(group, {name: written(value) for name, value in values.items()})
     return read([group], {}, variables)[0]
 
 
-def from_dotenv(group: type[BindingOptions], values: Mapping[str, Any]) -> BindingOptions:
+def from_dotenv(group: type[BindingOptions], values: Mapping[str, Any]) -> Any:
     variables = environment(group, {name: written(value) for name, value in values.items()})
     return read([group], {}, sources=Sources(environ={}, dotenv=variables))[0]
 
 
-def from_role(group: type[BindingOptions], values: Mapping[str, Any]) -> BindingOptions:
+def from_role(group: type[BindingOptions], values: Mapping[str, Any]) -> Any:
     variables = environment(group, {name: written(value) for name, value in values.items()})
     of_role = {f"EXTRACT_{name}": text for name, text in variables.items()}
     sources = Sources(environ=of_role, role="extract", only_role=True)

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragcore import BindingOptions, OptionsError, Secret, option
-from ragcore.options import merge, read, refuse_twice
+from ragcore.options import Bound, Sources, merge, read, refuse_twice
 
 
 class Opener(Protocol):
@@ -86,7 +86,7 @@ def test_none_and_empty_are_not_set() -> None:
     (found,) = read([AcmeLLMOptions], {"top_k": None, "temperature": None, "dtype": None}, environ)
 
     assert found.asdict() == {"top_k": 5}
-    assert found.dtype == "auto"  # type: ignore[attr-defined]  # of the class that was asked for
+    assert found.dtype == "auto"
 
 
 def test_zero_and_false_are_set() -> None:
@@ -102,7 +102,7 @@ def test_aliases_come_after_the_standard_name() -> None:
     (alias,) = read([AcmeOptions], {}, {"ACME_URL": "", "ACME_HOST": "two"})
     (derived,) = read([AcmeOptions], {}, {"ACME_BASE_URL": "three"})
 
-    assert [found.base_url for found in (both, alias, derived)] == [  # type: ignore[attr-defined]
+    assert [found.base_url for found in (both, alias, derived)] == [
         "one",
         "two",
         "https://acme",
@@ -116,7 +116,7 @@ def test_keyword_only_options_have_no_variable() -> None:
 
     assert field.variables == ()
     assert found.asdict() == {}
-    assert found.opener is None  # type: ignore[attr-defined]  # of the class that was asked for
+    assert found.opener is None
 
 
 def test_a_bare_field_is_an_option_too() -> None:
@@ -168,7 +168,11 @@ def test_a_value_survives_being_given_again(data: st.DataObject) -> None:
     assert None not in options.asdict().values()
 
 
-@given(name=st.sampled_from([*VALUES, "names", "plain"]), text=TEXT)
+# Where JSON is wanted, null is "not set".
+SETTING = TEXT.filter(lambda text: text.strip() != "null")
+
+
+@given(name=st.sampled_from([*VALUES, "names", "plain"]), text=SETTING)
 def test_any_text_is_read_or_refused_by_name(name: str, text: str) -> None:
     """No other exception, whatever stands in the environment."""
     variable = f"ACME_LLM_{name.upper()}"
@@ -358,6 +362,84 @@ def test_a_validator_of_attrs_is_an_options_error() -> None:
         Validated(low="canary")
 
     assert caught.value.problems == ("low is no size @ validated",)
+
+
+def test_the_checks_of_several_classes_are_told_at_once() -> None:
+    """What is wrong with the connection hides nothing of what is wrong with the task."""
+
+    class Here(BindingOptions, binding="here"):
+        low: int = option("Low.", default=0)
+
+        def __attrs_post_init__(self) -> None:
+            raise ValueError(f"{self.binding()} is no place")
+
+    class There(Here, binding="there"):
+        pass
+
+    assert problems([Here, There], {}) == ["here is no place @ here", "there is no place @ there"]
+
+
+# --- variables of another program ----------------------------------------------------------
+
+
+class BoundOptions(BindingOptions, binding="bound", any_of=("token", "url")):
+    host: str = option("Host.")
+    token: str | None = option("Token.", default=None)
+    url: str | None = option("Address.", default=None)
+
+    def __attrs_post_init__(self) -> None:
+        if self.host == self.url:
+            raise ValueError("url: is the host's; pass url=, or leave out host=")
+
+
+def bound_to(environ: dict[str, str], **variables: Any) -> Sources:
+    bound = {name: Bound(f"THEIR_{name.upper()}", value) for name, value in variables.items()}
+    return Sources(environ=environ, role="query", bound=bound)
+
+
+def test_a_bound_option_goes_before_variables_and_after_keywords() -> None:
+    """Also before those of a role; where it says nothing, they are read."""
+    environ = {"QUERY_BOUND_HOST": "role", "BOUND_TOKEN": "own"}
+    sources = bound_to(environ, host="theirs", token=None)
+
+    (found,) = read([BoundOptions], {}, sources=sources)
+    (given,) = read([BoundOptions], {"host": "keyword"}, sources=sources)
+
+    assert (found.host, found.token) == ("theirs", "own")
+    assert given.host == "keyword"
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        (
+            {"host": None, "token": None},
+            {
+                "THEIR_HOST: missing: set THEIR_HOST or BOUND_HOST @ bound.host",
+                "THEIR_TOKEN: missing: set THEIR_TOKEN or BOUND_TOKEN, or url= @ bound.token",
+            },
+        ),
+        (
+            {"host": "h", "url": None},
+            {
+                "token: missing: pass token= or set BOUND_TOKEN, or THEIR_URL @ bound.token",
+            },
+        ),
+        ({"host": 5, "url": "u"}, {"THEIR_HOST: 5 is not a text (str) @ bound.host"}),
+        (
+            {"host": "h", "url": "h"},
+            {"THEIR_URL: is the host's; set THEIR_URL, or leave out host= @ bound"},
+        ),
+    ],
+)
+def test_problems_of_a_bound_option_name_its_variable(
+    variables: dict[str, Any], said: set[str]
+) -> None:
+    """What is missing, what has another type, and what the class itself says."""
+    with pytest.raises(OptionsError) as caught:
+        read([BoundOptions], {}, sources=bound_to({}, **variables))
+
+    assert set(caught.value.problems) == said
 
 
 # --- classes -------------------------------------------------------------------------------

@@ -267,6 +267,14 @@ class Mine(ragcore.BindingOptions, binding="ragcore"):
 """,
         "option 'timeout' of provider 'greedy' is declared twice, by the host and by Mine",
     ),
+    "takes-a-word-of-calls": (
+        good("wordy").replace("options=ScriptedLLMOptions", "options=Mine")
+        + """
+class Mine(ragcore.BindingOptions, binding="wordy"):
+    max_output_tokens: int | None = ragcore.option("Mine.", default=None, scope="call")
+""",
+        "option 'max_output_tokens' of provider 'wordy' is declared twice, by the host and by Mine",
+    ),
 }
 
 
@@ -637,7 +645,7 @@ def test_options_hook_registers_groups() -> None:
 
     groups = [group.binding() for group in built(tracing=Tracing()).option_groups]
 
-    assert groups == ["ragcore", "ragcore", "ragcore", "scripted_llm"]
+    assert groups == ["ragcore", "ragcore", "scripted_llm"]
 
 
 def test_hooks_are_called_once_a_process() -> None:

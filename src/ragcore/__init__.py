@@ -4,6 +4,9 @@ The model layer of a RAG system as a small plugin host.
 ``ragcore.completion("openai:gpt-4o-mini")`` and ``ragcore.embedding("hf:…")`` open a model of any
 installed provider. :mod:`ragcore.hookspecs` is the page for authors of plugins,
 :mod:`ragcore.lightrag` hands models to LightRAG.
+
+What comes in: a reference, options, and what to complete or embed. What goes out: models, their
+answers, and errors. May be imported by applications and plugins; nothing inside imports it.
 """
 
 from ragcore import sync
@@ -72,13 +75,15 @@ from ragcore.hookspecs import (
     Tokenizer,
     hookimpl,
 )
-from ragcore.options import BindingOptions, option
-from ragcore.options._secrets import Secret
-from ragcore.wire._http_error import http_error
-from ragcore.wire._redacted import redacted
-from ragcore.wire._retry_after import retry_after
-from ragcore.wire._thinking import ThinkingSplitter, split_thinking
-from ragcore.wire._translating import translating
+from ragcore.options import BindingOptions, Secret, option
+from ragcore.wire import (
+    ThinkingSplitter,
+    http_error,
+    redacted,
+    retry_after,
+    split_thinking,
+    translating,
+)
 
 __all__ = [
     "AuthenticationError",

@@ -54,7 +54,7 @@ class Service(Generic[ProviderT]):
     @functools.cached_property
     def retry(self) -> Retry:
         """How persistent a call is."""
-        retry: Retry = self.host.retry or self.provider.retry
+        retry: Retry = self.host.persistence(self.provider.retry)
         return retry
 
     @functools.cached_property

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import attrs
+
 from ragcore._records import OnUnsupported, Retry
 from ragcore.hookspecs import hookimpl
 from ragcore.options import BindingOptions, option
+
+_PROVIDERS = "as the provider says"
 
 
 class HostOptions(BindingOptions, binding="ragcore"):
@@ -16,16 +20,53 @@ class HostOptions(BindingOptions, binding="ragcore"):
         "Deadline of a call in seconds, everything included; 0 for none.", default=None, minimum=0
     )
     retry: Retry | None = option(
-        "How persistent a call is.",
+        "How persistent a call is; it goes before the options that say parts of it.",
         default=None,
         env=None,
-        provider_default="as the provider says",
+        provider_default=_PROVIDERS,
+    )
+    retry_attempts: int | None = option(
+        "Most attempts of a call; 1 never tries again.",
+        default=None,
+        minimum=1,
+        provider_default=_PROVIDERS,
+    )
+    retry_attempt_timeout: float | None = option(
+        "Deadline of one attempt in seconds; 0 for none.",
+        default=None,
+        minimum=0,
+        provider_default=_PROVIDERS,
+    )
+    retry_wait_initial: float | None = option(
+        "Longest wait before the second attempt in seconds; it doubles with each.",
+        default=None,
+        minimum=0,
+        provider_default=_PROVIDERS,
+    )
+    retry_wait_max: float | None = option(
+        "Longest wait between two attempts in seconds, unless the service asks for more.",
+        default=None,
+        minimum=0,
+        provider_default=_PROVIDERS,
     )
     on_unsupported: OnUnsupported = option(
         "What the model can't do: 'error' refuses, 'warn' leaves it out with a line in the log, "
         "'prompt' asks for it in words where that is possible.",
         default="error",
     )
+
+    def persistence(self, default: Retry) -> Retry:
+        """Return how persistent a call is: *retry*, or else *default* but for what is set."""
+        if self.retry is not None:
+            return self.retry
+        parts = {
+            name.removeprefix("retry_"): part
+            for name, part in self.asdict().items()
+            if name.startswith("retry_")
+        }
+        if parts.get("attempt_timeout") == 0:
+            parts["attempt_timeout"] = None
+        return attrs.evolve(default, **parts)
 
 
 class HostCompletionOptions(HostOptions, binding="ragcore"):
@@ -51,13 +92,9 @@ class HostEmbeddingOptions(HostOptions, binding="ragcore"):
     )
 
 
-HOST_OPTIONS: tuple[type[BindingOptions], ...] = (
-    HostOptions,
-    HostCompletionOptions,
-    HostEmbeddingOptions,
-)
+HOST_OPTIONS = (HostOptions, HostCompletionOptions, HostEmbeddingOptions)
 
-# What a call takes beside options: no option may have such a name.
+# What a call takes beside options: no provider's option may have such a name, or one of the host's.
 CALL_PARAMETERS = (
     "input_type",
     "limits",
@@ -73,5 +110,5 @@ CALL_PARAMETERS = (
 
 @hookimpl
 def ragcore_options() -> Iterable[type[BindingOptions]]:
-    """Register the options that belong to no provider."""
-    return HOST_OPTIONS
+    """Register the options that belong to no provider, and can be set outside a program."""
+    return (HostOptions, HostEmbeddingOptions)

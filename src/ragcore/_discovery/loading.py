@@ -31,7 +31,7 @@ from ragcore._discovery.sources import Source, entry_points, is_on, normalised
 from ragcore._records import Capabilities
 from ragcore.errors import PluginError
 from ragcore.hookspecs import ENTRY_POINT_GROUP, CompletionProvider, EmbeddingProvider, Layer
-from ragcore.options import BindingOptions
+from ragcore.options import BindingOptions, imports_classes
 
 _HOST = Source("lightrag-core", "", "ragcore", lambda: host_options)
 
@@ -50,6 +50,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_afresh)
 
 
+@imports_classes
 def registry() -> Registry:
     """Return what is installed; found once per process."""
     with _lock:

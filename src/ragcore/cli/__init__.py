@@ -2,6 +2,10 @@
 The command ``ragcore``; each subcommand is a module, imported when it is called.
 
 Exit status: 0, 1 for what went wrong, 2 for a command line that makes no sense, 130 for Ctrl-C.
+
+What comes in: a command line, the environment, and a ``.env`` file. What goes out: tables, lines
+and JSON on stdout, problems on stderr, and the exit status. May be imported by nobody but
+``python -m ragcore`` and the entry point of the script.
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@ import click
 
 from ragcore.cli._groups import all_groups, groups_named
 from ragcore.cli._output import write_json
-from ragcore.options._declaration import OptionField
-from ragcore.options._sample import entries, sample
+from ragcore.options import OptionField, entries, sample
 
 _HEADER = """\
 # Options of ragcore and its providers, made by: {command}

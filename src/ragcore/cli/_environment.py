@@ -18,9 +18,7 @@ import attrs
 import click
 
 from ragcore.errors import OptionsError
-from ragcore.options import BindingOptions
-from ragcore.options._declaration import OptionField
-from ragcore.options._reading import Found, Sources, found, raise_all
+from ragcore.options import BindingOptions, Found, OptionField, Sources, found, raise_all
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
@@ -166,7 +164,7 @@ def _said(key: Found) -> str:
 
 def _sdk_finds_keys(groups: Iterable[type[BindingOptions]]) -> bool:
     """Say whether an SDK reads variables, files and the machine's identity by itself."""
-    return any(field.role_variable for group in groups for field in group.fields())
+    return any(field.role_env for group in groups for field in group.fields())
 
 
 def _is_trust(offer: Found) -> bool:

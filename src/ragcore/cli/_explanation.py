@@ -9,11 +9,20 @@ import attrs
 
 from ragcore.cli._environment import Environment, is_confidential, is_from_file
 from ragcore.errors import OptionsError
-from ragcore.options import BindingOptions
-from ragcore.options._declaration import OptionField
-from ragcore.options._reading import Found, Origin, Sources, found, read
-from ragcore.options._secrets import SHORTEST, Secret, without
-from ragcore.options._types import to_json, to_text
+from ragcore.options import (
+    SHORTEST,
+    BindingOptions,
+    Found,
+    OptionField,
+    Origin,
+    Secret,
+    Sources,
+    found,
+    read,
+    to_json,
+    to_text,
+    without,
+)
 
 # Up to the last @ before the path: a password may hold one.
 _PASSWORD = re.compile(r"""(?<=://)[^/?#\s"']+(?=@)""")
@@ -86,17 +95,16 @@ def _unset(field: OptionField) -> Explained:
 
 
 def _set(offer: Found, environment: Environment, sources: Sources) -> tuple[Explained, list[str]]:
-    is_in_file = is_from_file(offer, sources)
-    file = environment.file.name if is_in_file else None
+    file = environment.file.name if is_from_file(offer, sources) else None
+    invalid = Explained(offer.field, None, offer.origin, offer.name, file, is_invalid=True)
     if file and not environment.is_trusted and offer.name in environment.file.borrowing:
         # Already among the problems of its group.
-        return Explained(offer.field, None, offer.origin, offer.name, file, is_invalid=True), []
+        return invalid, []
     try:
         value = _shown(offer.field, offer.value())
     except OptionsError as exc:
-        invalid = Explained(offer.field, None, offer.origin, offer.name, file, is_invalid=True)
         return invalid, _reasons(offer, exc)
-    return Explained(offer.field, value, offer.origin, offer.name, file), []
+    return attrs.evolve(invalid, value=value, is_invalid=False), []
 
 
 def _reasons(offer: Found, error: OptionsError) -> list[str]:

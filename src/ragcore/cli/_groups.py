@@ -8,6 +8,7 @@ import click
 
 from ragcore._discovery.loading import registry
 from ragcore.errors import PluginError
+from ragcore.lightrag import VARIABLES
 from ragcore.options import BindingOptions
 
 Group = type[BindingOptions]
@@ -21,8 +22,6 @@ def all_groups() -> list[Group]:
 
 def host_groups() -> list[Group]:
     """Return the groups that belong to no provider; the last are what ``from_env`` reads."""
-    from ragcore.lightrag._variables import VARIABLES
-
     return [*registry().option_groups, *VARIABLES]
 
 

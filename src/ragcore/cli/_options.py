@@ -14,11 +14,9 @@ from ragcore.cli._environment import env_file_options, environment, is_confident
 from ragcore.cli._explanation import Explained, explain
 from ragcore.cli._groups import Group, all_groups, groups_named
 from ragcore.cli._output import is_terminal, printable, write_json, write_table
-from ragcore.options import _flags
-from ragcore.options._declaration import OptionField, summary_of
-from ragcore.options._types import to_json
+from ragcore.lightrag import ROLES
+from ragcore.options import OptionField, summary_of, to_json
 
-_ROLES = ("extract", "keyword", "query", "vlm")
 _TITLES = ("option", "takes", "default", "scope", "variables", "flags", "help")
 _STACKS = ((0, 3), (1, 2), (6, 4, 5))
 
@@ -28,7 +26,7 @@ _STACKS = ((0, 3), (1, 2), (6, 4, 5))
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.option("--json-schema", is_flag=True, help="Write a JSON Schema (draft 2020-12).")
 @click.option("--explain", "explains", is_flag=True, help="Say what holds, and who says so.")
-@click.option("--role", type=click.Choice(_ROLES), help="Explain what holds for this role.")
+@click.option("--role", type=click.Choice(ROLES), help="Explain what holds for this role.")
 @env_file_options
 def options(
     *,
@@ -89,7 +87,7 @@ class _Parser(argparse.ArgumentParser):
 def _parsed(arguments: Sequence[str], groups: Iterable[Group]) -> dict[str, Any]:
     parser = _Parser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     for group in groups:
-        _flags.add(parser, group, environ={})
+        group.add_args(parser, environ={})
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
         known = [flag for group in groups for field in group.fields() for flag in field.flags]

@@ -19,6 +19,7 @@ _WORDS = {
     "json_schema": "JSON Schema",
     "images": "images",
     "reasoning": "reasoning",
+    "think_tags": "reasoning in <think> tags",
     "dimensions": "dimensions as asked",
     "input_type": "queries unlike documents",
     "max_batch": "batches of {}",

@@ -20,6 +20,10 @@ Or as LightRAG's own variables say, for any installed provider::
 
 Models are opened by the first call and stay open for as long as its event loop, or until
 :func:`aclose`. LightRAG itself is imported when one of its classes is needed, if it is installed.
+
+What comes in: references and options, or LightRAG's own variables. What goes out: functions and
+objects that LightRAG takes. May be imported by applications and by :mod:`ragcore.cli`, which lists
+LightRAG's variables.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -31,11 +35,14 @@ from ragcore.lightrag._embedding import embedding_func
 from ragcore.lightrag._from_env import from_env
 from ragcore.lightrag._roles import role_llm_configs
 from ragcore.lightrag._tokenizer import tokenizer
+from ragcore.lightrag._variables import ROLES, VARIABLES
 
 if TYPE_CHECKING:
     from ragcore.lightrag._engine import EmbeddingFunc, wrap_embedding_func_with_attrs
 
 __all__ = [
+    "ROLES",
+    "VARIABLES",
     "EmbeddingFunc",
     "aclose",
     "embedding_func",

@@ -1,7 +1,7 @@
 """
 Where a provider is and who asks: what LightRAG has two variables for, whoever it is.
 
-They become keywords of the connection of the provider that they were set for, and of no other.
+Options of the connection of the provider that they were set for are bound to them, and no other's.
 """
 
 from __future__ import annotations
@@ -9,14 +9,10 @@ from __future__ import annotations
 import typing
 from typing import Any
 
-import attrs
-
 from ragcore._calls.opening import Opening
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.lightrag._problems import Problems
-from ragcore.lightrag._variables import Said
-from ragcore.options import BindingOptions, OptionField
-from ragcore.options._secrets import Secret
+from ragcore.options import BindingOptions, Bound, OptionField, Secret
 
 Provider = CompletionProvider | EmbeddingProvider
 
@@ -58,49 +54,21 @@ def _is_secret(field: OptionField) -> bool:
     return Secret in (field.type, *typing.get_args(field.type))
 
 
-@attrs.frozen
-class Account:
-    """
-    What was said of where a provider is and who asks.
-
-    Attributes:
-        host_variable: What sets *host*, whether or not it does.
-        key_variable: What sets *key*, whether or not it does.
-    """
-
-    host: Said | None
-    key: Said | None
-    host_variable: str
-    key_variable: str
-
-    def names(self, connection: type[BindingOptions]) -> dict[str, str]:
-        """Return what messages call the keywords."""
-        address, key = address_field(connection), key_field(connection)
-        names = {address.name: self.host_variable} if address else {}
-        return names | ({key.name: self.key_variable} if key else {})
-
-    def keywords(self, provider: Provider, problems: Problems) -> dict[str, Any]:
-        """Return it as keywords of *provider*'s connection."""
-        return self._where(provider, problems) | self._who(provider, problems)
-
-    def _where(self, provider: Provider, problems: Problems) -> dict[str, Any]:
-        if self.host is None or self.host.value in _THE_SDKS_OWN:
-            return {}
-        if field := address_field(provider.connection):
-            return {field.name: self.host.value}
-        problems.add(
-            f"{self.host.variable}: {provider.name} has no address that could be set; unset it"
-        )
-        return {}
-
-    def _who(self, provider: Provider, problems: Problems) -> dict[str, Any]:
-        if self.key is None:
-            return {}
-        if field := key_field(provider.connection):
-            # A class in LightRAG's style has a str.
-            return {field.name: self.key.value if _is_secret(field) else self.key.value.get()}
+def bound_account(
+    provider: Provider, host: Bound, key: Bound, problems: Problems
+) -> dict[str, Bound]:
+    """Return what the options of *provider*'s connection are bound to, of *host* and *key*."""
+    address, who = address_field(provider.connection), key_field(provider.connection)
+    if host.value in _THE_SDKS_OWN:
+        host = Bound(host.variable)
+    if host.value is not None and address is None:
+        problems.add(f"{host.variable}: {provider.name} has no address that could be set; unset it")
+    if key.value is not None and who is None:
         problems.warn(
-            f"{self.key.variable} is not used: {provider.name} has no single key; "
+            f"{key.variable} is not used: {provider.name} has no single key; "
             "its own variables say who asks"
         )
-        return {}
+    if key.value is not None and who is not None and not _is_secret(who):
+        # A class in LightRAG's style has a str.
+        key = Bound(key.variable, key.value.get())
+    return {field.name: one for field, one in ((address, host), (who, key)) if field is not None}

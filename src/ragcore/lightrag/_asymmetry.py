@@ -11,7 +11,7 @@ from ragcore._calls.opening import Opening
 from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._problems import Problems
 from ragcore.lightrag._variables import Said
-from ragcore.options import BindingOptions
+from ragcore.options import BindingOptions, Bound
 
 # What providers call the texts before queries and before documents.
 _FIELDS = (("query_prefix", "document_prefix"), ("query_prompt", "document_prompt"))
@@ -66,28 +66,27 @@ class Prefixes:
             {name: "" if text == _NO_PREFIX else text for name, text in texts.items()},
         )
 
-    def names(self, options: type[BindingOptions]) -> dict[str, str]:
-        """Return what messages call the keywords."""
-        return dict(zip(_fields(options), _VARIABLES, strict=False))
+    def bound(self, options: type[BindingOptions], problems: Problems) -> dict[str, Bound]:
+        """Return what *options* are bound to; the texts are left out if they are not to be used."""
+        names = _fields(options)
+        texts = self.texts if self._are_used(options, problems) else {}
+        return {
+            name: Bound(variable, texts.get(variable))
+            for name, variable in zip(names, _VARIABLES, strict=False)
+        }
 
-    def keywords(self, options: type[BindingOptions], problems: Problems) -> dict[str, str]:
-        """Return them as keywords of the provider; nothing if they are not to be used."""
+    def _are_used(self, options: type[BindingOptions], problems: Problems) -> bool:
         if not self.texts:
-            return {}
+            return False
         if not self.asymmetric:
             state = "unset" if self.asymmetric is None else "false"
             problems.warn(f"EMBEDDING_ASYMMETRIC is {state}: {self._given} not used")
-            return {}
-        names = _fields(options)
-        if not names:
+            return False
+        if not _fields(options):
             problems.warn(f"{self._given} not used: {options.binding()} has no prefixes to set")
-            return {}
+            return False
         self._check_texts(problems)
-        return {
-            name: self.texts[variable]
-            for name, variable in zip(names, _VARIABLES, strict=True)
-            if variable in self.texts
-        }
+        return True
 
     @property
     def _given(self) -> str:

@@ -18,7 +18,7 @@ from ragcore.lightrag._engine import found
 from ragcore.lightrag._keeper import kept_embedding
 from ragcore.lightrag._patience import EMBEDDING, within
 from ragcore.lightrag._usage import count
-from ragcore.options._reading import raise_all
+from ragcore.options import raise_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +83,22 @@ def _refuse_no_counts(**counts: object) -> None:
 
 
 @attrs.frozen
+class Words:
+    """
+    How messages name what is asked.
+
+    Attributes:
+        dimensions: The length of a vector.
+        cure: What says it.
+        send_dimensions: Whether the service is asked for it.
+    """
+
+    dimensions: str = "dimensions"
+    cure: str = "pass dimensions="
+    send_dimensions: str = "send_dimensions"
+
+
+@attrs.frozen
 class Asked:
     """
     What is said of an embedding beside its options.
@@ -93,6 +109,7 @@ class Asked:
         max_tokens: Tokens of the longest text; None if the provider knows them.
         model_name: Part of the names of LightRAG's collections; None leaves it out of them.
         is_asymmetric: Whether it is told queries from documents; None if that changes anything.
+        words: How messages name it.
     """
 
     dimensions: int | None = None
@@ -100,6 +117,7 @@ class Asked:
     max_tokens: int | None = None
     model_name: str | None = None
     is_asymmetric: bool | None = None
+    words: Words = Words()
 
 
 def embedder(opening: Opening[EmbeddingProvider], asked: Asked) -> EmbeddingFunc:
@@ -109,9 +127,9 @@ def embedder(opening: Opening[EmbeddingProvider], asked: Asked) -> EmbeddingFunc
     Raises:
         OptionsError: *dimensions* is needed, is another than the model has, or can't be sent.
     """
-    sends = _sends(opening, asked.send_dimensions)
+    sends = _sends(opening, asked)
     known, known_max_tokens = opening.described()
-    length = _length(opening, asked.dimensions, known, sends=sends)
+    length = _length(opening, asked, known, sends=sends)
 
     async def embed(
         texts: Sequence[str],
@@ -148,32 +166,32 @@ def embedder(opening: Opening[EmbeddingProvider], asked: Asked) -> EmbeddingFunc
     return made
 
 
-def _sends(opening: Opening[EmbeddingProvider], asked: bool | None) -> bool:
+def _sends(opening: Opening[EmbeddingProvider], asked: Asked) -> bool:
     can_choose = opening.capabilities.dimensions
-    if asked and not can_choose:
+    if asked.send_dimensions and not can_choose:
         raise OptionsError(
-            f"send_dimensions: {opening.reference} has vectors of one length only; leave it out"
+            f"{asked.words.send_dimensions}: {opening.reference} has vectors of one length "
+            "only; leave it out"
         )
-    return can_choose if asked is None else asked
-
-
-def _can_choose(opening: Opening[EmbeddingProvider]) -> bool:
-    return opening.capabilities.dimensions
+    return can_choose if asked.send_dimensions is None else asked.send_dimensions
 
 
 def _length(
-    opening: Opening[EmbeddingProvider], asked: int | None, known: int | None, *, sends: bool
+    opening: Opening[EmbeddingProvider], asked: Asked, known: int | None, *, sends: bool
 ) -> int:
-    length = asked or known
+    words, length = asked.words, asked.dimensions or known
     if length is None:
         raise OptionsError(
-            f"dimensions: {opening.reference} does not say how long its vectors are; "
-            "pass dimensions="
+            f"{words.dimensions}: {opening.reference} does not say how long its vectors are; "
+            f"{words.cure}"
         )
     if not sends and known not in (None, length):
-        cure = "; send_dimensions=True asks for it" if opening.capabilities.dimensions else ""
+        cure = (
+            f"; {words.send_dimensions}=True asks for it" if opening.capabilities.dimensions else ""
+        )
         raise OptionsError(
-            f"dimensions: the vectors of {opening.reference} have {known}, not {length}{cure}"
+            f"{words.dimensions}: the vectors of {opening.reference} have {known}, "
+            f"not {length}{cure}"
         )
     return length
 

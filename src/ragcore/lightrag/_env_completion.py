@@ -10,8 +10,8 @@ from ragcore._discovery.loading import registry
 from ragcore.hookspecs import CompletionProvider
 from ragcore.lightrag._account import (
     DEFAULT_MODEL,
-    Account,
     address_field,
+    bound_account,
     key_field,
     model_field,
     model_of,
@@ -20,7 +20,7 @@ from ragcore.lightrag._asking import resolved
 from ragcore.lightrag._problems import Problems
 from ragcore.lightrag._roles import Completer
 from ragcore.lightrag._variables import NO_MODEL, Environment, LLMVariables, Said, values
-from ragcore.options import OptionField
+from ragcore.options import Bound, OptionField
 
 # LightRAG's name for two providers at once.
 OPENAI_AND_OLLAMA = "openai-ollama"
@@ -42,6 +42,8 @@ def completer(environment: Environment, problems: Problems, role: str | None) ->
         if crosses and others and others.record.options is provider.options:
             # Azure's and OpenAI's are one class: its variables speak of the provider of all.
             environment = environment.without(provider.options)
+        if crosses:
+            environment = attrs.evolve(environment, flags={})
         asked = _AskedLLM(environment, provider, said, role, crosses=crosses)
         return asked.completer(binding.value, problems)
     return None
@@ -79,21 +81,19 @@ class _AskedLLM:
     def completer(self, binding: str, problems: Problems) -> Completer | None:
         """Find the model, and read its options; None if that left a problem."""
         model = self._model(problems)
-        account = self._account()
-        keywords = account.keywords(self.provider, problems)
-        sources = self.environment.sources(self.role, with_flags=not self.crosses)
+        bound = self._for_the_role() | self._account(problems)
+        sources = self.environment.sources(bound, self.role)
         limits = values(self.all_said)
-        with problems.noted(names=self._role_names() | account.names(self.provider.connection)):
-            opening = resolved(f"{self.provider.name}:{model}", keywords, sources)
+        with problems.noted():
+            opening = resolved(f"{self.provider.name}:{model}", {}, sources)
             timeout, max_async = limits.get("llm_timeout"), limits.get("max_async_llm")
             return Completer(binding, model_of(opening), opening, timeout, max_async)
         return None
 
-    def _role_names(self) -> dict[str, str]:
+    def _for_the_role(self) -> dict[str, Bound]:
         """Return what messages call options that have variables for roles alone."""
-        fields = [field for field in self.provider.connection.fields() if not field.variables]
-        variables = {f.name: f.role_variables(self.role) for f in fields} if self.role else {}
-        return {name: known[0] for name, known in variables.items() if known}
+        fields = [f for f in self.provider.connection.fields() if f.role_env and not f.variables]
+        return {f.name: Bound(f.role_variables(self.role)[0]) for f in fields if self.role}
 
     def _said(self, name: str) -> Said | None:
         said = self.all_said.get(name)
@@ -118,21 +118,21 @@ class _AskedLLM:
         )
         return NO_MODEL
 
-    def _account(self) -> Account:
+    def _account(self, problems: Problems) -> dict[str, Bound]:
         connection = self.provider.connection
-        return Account(
-            host=self._unless_the_role_says("llm_binding_host", address_field(connection)),
-            key=self._unless_the_role_says("llm_binding_api_key", key_field(connection)),
-            host_variable=self._variable("llm_binding_host"),
-            key_variable=self._variable("llm_binding_api_key"),
-        )
+        host = self._bound("llm_binding_host", address_field(connection))
+        key = self._bound("llm_binding_api_key", key_field(connection))
+        return bound_account(self.provider, host, key, problems)
 
-    def _unless_the_role_says(self, name: str, field: OptionField | None) -> Said | None:
+    def _bound(self, name: str, field: OptionField | None) -> Bound:
         """Return what LightRAG's variable says; one for all yields to the role's own option."""
         said = self._said(name)
-        if said is None or field is None or said.for_role or self.role is None:
-            return said
+        if said is None or (not said.for_role and field and self._role_sets(field)):
+            return Bound(self._variable(name))
+        return said
+
+    def _role_sets(self, field: OptionField) -> bool:
         fields = {field.name: field for field in self.provider.connection.fields()}
         rivals = [field, *(fields[name] for name in field.unless)]
-        own = [variable for rival in rivals for variable in rival.role_variables(self.role)]
-        return None if self.environment.sets_any(own) else said
+        variables = [name for one in rivals for name in one.role_variables(self.role or "")]
+        return self.role is not None and self.environment.sets_any(variables)

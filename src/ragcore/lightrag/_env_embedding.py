@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -11,9 +11,15 @@ from ragcore._calls.opening import Opening, resolve_embedding
 from ragcore._discovery.loading import registry
 from ragcore.errors import ProviderError
 from ragcore.hookspecs import EmbeddingProvider
-from ragcore.lightrag._account import DEFAULT_MODEL, Account, address_field, key_field, model_field
+from ragcore.lightrag._account import (
+    DEFAULT_MODEL,
+    address_field,
+    bound_account,
+    key_field,
+    model_field,
+)
 from ragcore.lightrag._asymmetry import Prefixes
-from ragcore.lightrag._embedding import Asked, embedder
+from ragcore.lightrag._embedding import Asked, Words, embedder
 from ragcore.lightrag._env_completion import OPENAI_AND_OLLAMA, llm_binding, provider_name
 from ragcore.lightrag._patience import EMBEDDING, within
 from ragcore.lightrag._problems import Problems
@@ -25,7 +31,7 @@ from ragcore.lightrag._variables import (
     Said,
     values,
 )
-from ragcore.options import OptionField
+from ragcore.options import Bound, OptionField
 
 if TYPE_CHECKING:
     from ragcore.lightrag._engine import EmbeddingFunc
@@ -37,11 +43,7 @@ _MODELS = {
     "ollama": "bge-m3:latest",
     "openai": "text-embedding-3-small",
 }
-_NAMES = {
-    "dimensions": "EMBEDDING_DIM",
-    "encoding_format": "EMBEDDING_USE_BASE64",
-    "send_dimensions": "EMBEDDING_SEND_DIM",
-}
+_WORDS = Words("EMBEDDING_DIM", "set EMBEDDING_DIM", "EMBEDDING_SEND_DIM")
 
 
 def embedding_func(environment: Environment, problems: Problems) -> EmbeddingFunc | None:
@@ -80,21 +82,15 @@ class _AskedEmbedding:
     def function(self, problems: Problems) -> EmbeddingFunc | None:
         """Find the model, and read its options; None if that left a problem."""
         prefixes = Prefixes.of(self.environment.variables, self.said, problems)
-        account = self._account()
-        names = {
-            **_NAMES,
-            **account.names(self.provider.connection),
-            **prefixes.names(self.provider.options),
-        }
-        keywords = {
-            **account.keywords(self.provider, problems),
-            **prefixes.keywords(self.provider.options, problems),
+        bound = {
+            **self._account(problems),
+            **prefixes.bound(self.provider.options, problems),
             **self._encoding(),
         }
         model = self._model(problems)
-        with problems.noted(names=names):
-            sources = self.environment.sources()
-            opening = resolve_embedding(f"{self.provider.name}:{model}", keywords, sources)
+        with problems.noted():
+            sources = self.environment.sources(bound)
+            opening = resolve_embedding(f"{self.provider.name}:{model}", {}, sources)
             prefixes.check(opening, problems)
             if model != NO_MODEL:
                 return self._made(opening, prefixes.asymmetric, problems)
@@ -110,11 +106,12 @@ class _AskedEmbedding:
             max_tokens=said.get("embedding_token_limit") or None,
             model_name=said.get("embedding_model"),
             is_asymmetric=is_asymmetric,
+            words=_WORDS,
         )
         try:
             return embedder(within(opening, EMBEDDING, said.get("embedding_timeout")), asked)
         except ProviderError as exc:
-            problems.add_error(exc, "EMBEDDING_MODEL: ", {})
+            problems.add_error(exc, "EMBEDDING_MODEL: ")
         return None
 
     def _model(self, problems: Problems) -> str:
@@ -127,14 +124,14 @@ class _AskedEmbedding:
             problems.add(f"EMBEDDING_MODEL: missing: set it to the model of {self.provider.name}")
         return _MODELS.get(self.provider.name, NO_MODEL)
 
-    def _encoding(self) -> dict[str, Any]:
+    def _encoding(self) -> dict[str, Bound]:
         takes_it = any(f.name == "encoding_format" for f in self.provider.options.fields())
-        if "embedding_use_base64" not in self.said or not takes_it:
+        said = self.said.get("embedding_use_base64")
+        if said is None or not takes_it:
             return {}
-        is_base64 = self.said["embedding_use_base64"].value
-        return {"encoding_format": "base64" if is_base64 else "float"}
+        return {"encoding_format": Bound(said.variable, "base64" if said.value else "float")}
 
-    def _account(self) -> Account:
+    def _account(self, problems: Problems) -> dict[str, Bound]:
         """Return the account of who embeds; who completes as well has one for both."""
         connection = self.provider.connection
         host = self.said.get("embedding_binding_host")
@@ -143,11 +140,11 @@ class _AskedEmbedding:
             host = self.base.get("llm_binding_host")
             if key is None and not self._has_own(key_field(connection)):
                 key = self.base.get("llm_binding_api_key")
-        return Account(
-            host,
-            key,
-            host.variable if host else "EMBEDDING_BINDING_HOST",
-            key.variable if key else "EMBEDDING_BINDING_API_KEY",
+        return bound_account(
+            self.provider,
+            host or Bound("EMBEDDING_BINDING_HOST"),
+            key or Bound("EMBEDDING_BINDING_API_KEY"),
+            problems,
         )
 
     def _is_base(self) -> bool:

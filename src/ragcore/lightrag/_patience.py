@@ -50,7 +50,7 @@ def within(
         return _with_host(opening, timeout=timeout)
     attempt = min(attempt, _FOR_EVER)
     limits = [limit for limit in (own, patience.deadline_for(attempt)) if limit]
-    retry = opening.host.retry or opening.provider.retry
+    retry = opening.host.persistence(opening.provider.retry)
     return _with_host(
         opening,
         timeout=min(limits, default=0.0),

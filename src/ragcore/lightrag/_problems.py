@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Mapping
 
 import attrs
 
@@ -40,21 +38,20 @@ class Problems:
             self._warned.add(warning)
             _log.warning(warning)
 
-    def noted(self, asked_by: str = "", names: Mapping[str, str] | None = None) -> _Noted:
+    def noted(self, asked_by: str = "") -> _Noted:
         """
         Note what a block raises about options and providers, and go on after it.
 
         Args:
             asked_by: Stands before each, where it does not say itself what it is about.
-            names: Of keywords, the variables that they were read from.
         """
-        return _Noted(self, f"{asked_by}: " if asked_by else "", names or {})
+        return _Noted(self, f"{asked_by}: " if asked_by else "")
 
-    def add_error(self, error: BaseException, before: str, names: Mapping[str, str]) -> bool:
+    def add_error(self, error: BaseException, before: str) -> bool:
         """Note what *error* says, if it is about options or providers."""
         if isinstance(error, OptionsError):
             for problem in error.problems:
-                self.add(before + _renamed(problem, names))
+                self.add(before + problem)
             return True
         if isinstance(error, _ABOUT_PROVIDERS):
             self._found.setdefault(f"{before}{error}", type(error))
@@ -83,21 +80,9 @@ class _Noted:
     # A class, since a type checker takes it that @contextmanager passes all errors on.
     problems: Problems
     before: str
-    names: Mapping[str, str]
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        return error is not None and self.problems.add_error(error, self.before, self.names)
-
-
-def _renamed(problem: str, names: Mapping[str, str]) -> str:
-    """Say *problem* about the variables that stand for keywords."""
-    for keyword, variable in names.items():
-        problem = re.sub(rf"^{keyword}: ", f"{variable}: ", problem)
-        problem = problem.replace(f"pass {keyword}= or set ", f"set {variable} or ")
-        problem = re.sub(rf"\bpass {keyword}=", f"set {variable}=", problem)
-        problem = re.sub(rf"(?<= ){keyword}=", f"{variable}=", problem)
-        problem = re.sub(rf"\b{variable}=(?!\w)", variable, problem)
-    return problem
+        return error is not None and self.problems.add_error(error, self.before)

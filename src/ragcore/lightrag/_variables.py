@@ -8,9 +8,7 @@ from typing import Any
 import attrs
 
 from ragcore.lightrag._problems import Problems
-from ragcore.options import BindingOptions, OptionField, Sources, option
-from ragcore.options._reading import found
-from ragcore.options._secrets import Secret
+from ragcore.options import BindingOptions, Bound, OptionField, Secret, Sources, found, option
 
 # Stands for a model that nobody named, so that all else that is wrong is found, too.
 NO_MODEL = "?"
@@ -97,7 +95,7 @@ VARIABLES: tuple[type[BindingOptions], ...] = (LLMVariables, EmbeddingVariables)
 
 
 @attrs.frozen
-class Said:
+class Said(Bound):
     """
     What a variable says.
 
@@ -105,8 +103,6 @@ class Said:
         for_role: It is the variable of a role alone, and not of all.
     """
 
-    variable: str
-    value: Any = attrs.field(repr=False)
     for_role: bool = False
 
 
@@ -123,10 +119,9 @@ class Environment:
     variables: Mapping[str, str] = attrs.field(repr=False)
     flags: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
-    def sources(self, role: str | None = None, *, with_flags: bool = True) -> Sources:
-        """Return what providers' options are read from."""
-        flags = self.flags if with_flags else {}
-        return Sources(environ=self.variables, flags=flags, role=role)
+    def sources(self, bound: Mapping[str, Bound], role: str | None = None) -> Sources:
+        """Return what providers' options are read from, beside what they are *bound* to."""
+        return Sources(environ=self.variables, flags=self.flags, role=role, bound=bound)
 
     def without(self, group: type[BindingOptions]) -> Environment:
         """Return it without what sets *group*'s options for all; what does for a role stays."""
@@ -138,7 +133,7 @@ class Environment:
         self, group: type[BindingOptions], problems: Problems, role: str | None = None
     ) -> dict[str, Said]:
         """Return what *group*'s variables say that says something, by the option's name."""
-        sources = self.sources(role, with_flags=False)
+        sources = Sources(environ=self.variables, role=role)
         values: dict[str, Said] = {}
         for name, offer in found(group, {}, sources).items():
             with problems.noted():

@@ -13,23 +13,48 @@ A keyword beats the environment of a role (``EXTRACT_ACME_WORKERS``), which beat
 beats the environment, which beats the default. ``None`` and an empty variable mean "not set",
 always, and what is not set is not sent. Text is converted where it comes from an environment or a
 flag; a keyword must have the type.
+
+What comes in: classes that declare options, and keywords, variables, flags and ``.env`` files that
+set them. What goes out: instances with checked values, or one :class:`ragcore.OptionsError` about
+all that is wrong; and what is said of options in samples, help and JSON Schema. May be imported by
+everybody; it imports :mod:`ragcore.errors` alone.
 """
 
-from ragcore.options._binding_options import BindingOptions
-from ragcore.options._declaration import OptionField, Scope, option
-from ragcore.options._reading import Sources, merge, read, refuse_twice
-from ragcore.options._secrets import Secret, secrets_in, without
+from ragcore.options._binding_options import BindingOptions, imports_classes
+from ragcore.options._checks import Check, Pattern
+from ragcore.options._declaration import OptionField, Scope, option, summary_of
+from ragcore.options._group import raise_all
+from ragcore.options._prefixes import Prefixes
+from ragcore.options._reading import Bound, Found, Origin, Sources, found, merge, read, refuse_twice
+from ragcore.options._sample import entries, sample
+from ragcore.options._secrets import SHORTEST, Secret, secrets_in, without
+from ragcore.options._types import to_json, to_text
 
 __all__ = [
+    "SHORTEST",
     "BindingOptions",
+    "Bound",
+    "Check",
+    "Found",
     "OptionField",
+    "Origin",
+    "Pattern",
+    "Prefixes",
     "Scope",
     "Secret",
     "Sources",
+    "entries",
+    "found",
+    "imports_classes",
     "merge",
     "option",
+    "raise_all",
     "read",
     "refuse_twice",
+    "sample",
     "secrets_in",
+    "summary_of",
+    "to_json",
+    "to_text",
     "without",
 ]

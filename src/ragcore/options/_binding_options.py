@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
-from collections.abc import Hashable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, dataclass_transform
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
-import attrs
-
-from ragcore.options import _dataclass_style, _reading
-from ragcore.options._declaration import OptionField, fields_of, help_of, option
+from ragcore.options import _reading
+from ragcore.options._declaration import option
+from ragcore.options._group import Group, adopt, fill
 from ragcore.options._reading import Sources
-from ragcore.options._secrets import refuse_to_travel
 
 if TYPE_CHECKING:
     import argparse
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(option,))
-class BindingOptions:
+class BindingOptions(Group):
     """
     Base of all option classes; ``binding=`` names the group and begins its variables.
 
@@ -33,107 +30,37 @@ class BindingOptions:
     LightRAG they are not sent.
     """
 
-    __attrs_attrs__: ClassVar[Any] = ()
-    _binding_name: ClassVar[str] = ""
-    _help: ClassVar[Mapping[str, str]] = {}
-    _any_of: ClassVar[tuple[str, ...]] = ()
-
     def __init_subclass__(
         cls, *, binding: str = "", any_of: tuple[str, ...] = (), **kwargs: Any
     ) -> None:
         super().__init_subclass__(**kwargs)
-        if taken := [name for name in inspect.get_annotations(cls) if _is_taken(name)]:
-            raise TypeError(f"{cls.__name__}: an option can't be named {', '.join(taken)}.")
-        if "__slots__" in vars(cls):
-            raise TypeError(f"{cls.__name__}: options can't have slots: leave out slots=True.")
-        with _dataclass_style.adopted(cls):
-            attrs.define(
-                cls,
-                frozen=True,
-                slots=False,
-                kw_only=True,
-                auto_attribs=True,
-                init=False,
-            )
-        for name in ("__setattr__", "__delattr__"):
-            # Inherited from here; @dataclass(frozen=True) has its own.
-            delattr(cls, name)
-        cls._binding_name = binding or vars(cls).get("_binding_name", "")
-        cls._any_of = tuple(any_of) or cls._any_of
-        known = {one.name for one in attrs.fields(cast("Any", cls))}
-        if strange := [name for name in cls._any_of if name not in known]:
-            raise TypeError(f"{cls.__name__}: any_of= names no option: {', '.join(strange)}.")
-        if "__init__" not in vars(cls):
-            # Its own, so that neither @dataclass nor a dataclass that is mixed in has another.
-            setattr(cls, "__init__", BindingOptions.__init__)  # noqa: B010  # mypy has no other way
-        cls._help = {one.name: help_of(cls, one) for one in attrs.fields(cast("Any", cls))}
+        adopt(cls, BindingOptions, binding, any_of)
 
     def __init__(self, /, *nameless: Any, **values: Any) -> None:
         name = type(self).__name__
-        if not self._binding_name:
+        if not self.binding():
             raise TypeError(f"{name} is a mixin: subclass it with binding='…' or _binding_name.")
         if nameless:
             raise TypeError(f"{name} takes keywords only: write {name}(option=value).")
-        _reading.fill(self, values)
-
-    if not TYPE_CHECKING:
-        # Type checkers know by frozen_default.
-
-        def __setattr__(self, name: str, value: object) -> None:
-            raise attrs.exceptions.FrozenInstanceError
-
-        def __delattr__(self, name: str) -> None:
-            raise attrs.exceptions.FrozenInstanceError
-
-    def __getstate__(self) -> object:
-        given = _reading.given(self)
-        if any(field.secret and field.name in given for field in self.fields()):
-            refuse_to_travel()
-        return vars(self)
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        made = type(self).__new__(type(self))
-        vars(made).update(copy.deepcopy(vars(self), memo))
-        return made
+        fill(self, _reading.checked(type(self), values))
 
     @classmethod
-    def binding(cls) -> str:
-        """Return the name of the group, which begins its variables; empty for a mixin."""
-        return cls._binding_name
-
-    @classmethod
-    def fields(cls) -> tuple[OptionField, ...]:
-        """Return what is declared, inherited fields first."""
-        return fields_of(cast("Hashable", cls))
-
-    @classmethod
-    def any_of(cls) -> tuple[str, ...]:
-        """Return the options of which one at least has to be set; empty for none."""
-        return cls._any_of
-
-    def asdict(self) -> dict[str, Any]:
-        """
-        Return what was set, by keyword, variable or flag; defaults are left out.
-
-        LightRAG's method of that name returns every field.
-        """
-        given = _reading.given(self)
-        return {f.name: getattr(self, f.name) for f in self.fields() if f.name in given}
-
-    @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
+    def add_args(
+        cls, parser: argparse.ArgumentParser, environ: Mapping[str, str] | None = None
+    ) -> None:
         """
         Add a flag for each option to *parser*, in LightRAG's spelling and with dashes.
 
-        What the environment sets is the flag's default. A value that is none is reported when the
-        options are taken out, by :meth:`options_dict`, with all others.
+        A flag of the same binding that is there already stays. A value that is none is reported
+        when the options are taken out, by :meth:`options_dict`, with all others.
+
+        Args:
+            parser: An option that is not set leaves nothing among its arguments.
+            environ: What flags default to; :data:`os.environ` unless another is given.
         """
         from ragcore.options import _flags
 
-        _flags.add(parser, cls)
+        _flags.add(parser, cls, os.environ if environ is None else environ)
 
     @classmethod
     def options_dict(cls, args: argparse.Namespace) -> dict[str, Any]:
@@ -182,12 +109,11 @@ class BindingOptions:
 
         The base's own has those of all classes there are, of installed plugins too.
         """
-        from ragcore._discovery import loading
         from ragcore.options import _sample
 
         if cls is BindingOptions:
-            # Imports them; that each of their classes is known here is all that is wanted.
-            loading.registry()
+            for load in _loaders:
+                load()
         return _sample.sample([cls] if cls.binding() else _option_classes(cls))
 
     @classmethod
@@ -203,8 +129,15 @@ class BindingOptions:
         return _schema.schema(cls)
 
 
-def _is_taken(name: str) -> bool:
-    return hasattr(BindingOptions, name) and not name.startswith("_")
+Loader = TypeVar("Loader", bound=Callable[[], object])
+
+_loaders: list[Callable[[], object]] = []
+
+
+def imports_classes(load: Loader) -> Loader:
+    """Have *load*, which imports option classes of others, called before all are listed."""
+    _loaders.append(load)
+    return load
 
 
 def _option_classes(base: type[BindingOptions]) -> list[type[BindingOptions]]:

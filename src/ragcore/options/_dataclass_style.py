@@ -104,12 +104,9 @@ def _names_a_key(name: str) -> bool:
 
 
 def _declared(value: Any, *, secret: bool) -> Any:
-    match value:
-        case dataclasses.Field(default_factory=made, repr=shown) if made is not dataclasses.MISSING:
-            return documented(attrs.Factory(made), made(), shown=shown, secret=secret)
-        case dataclasses.Field(default=dataclasses.MISSING, repr=shown):
-            return documented(attrs.NOTHING, None, shown=shown, secret=secret)
-        case dataclasses.Field(default=default, repr=shown):
-            return documented(default, default, shown=shown, secret=secret)
-        case _:
-            return documented(value, None if value is attrs.NOTHING else value, secret=secret)
+    if not isinstance(value, dataclasses.Field):
+        return documented(value, secret=secret)
+    default = attrs.NOTHING if value.default is dataclasses.MISSING else value.default
+    if value.default_factory is not dataclasses.MISSING:
+        default = attrs.Factory(value.default_factory)
+    return documented(default, secret=secret, shown=value.repr)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import typing
 from collections.abc import Callable, Hashable
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypedDict, Unpack, cast
 
 import attrs
 
+from ragcore.options._checks import Check
 from ragcore.options._secrets import Secret, SecretDict
 from ragcore.options._types import (
     Unconvertible,
@@ -25,33 +26,26 @@ _DERIVED = "\0derived"
 _METADATA = "ragcore"
 
 
-@attrs.frozen
-class _Declaration:
-    help: str = ""
-    env: str | tuple[str, ...] | None = _DERIVED
-    role_env: str | None = None
-    secret: bool = False
-    scope: Scope = "model"
-    minimum: float | None = None
-    maximum: float | None = None
-    provider_default: Any = None
-    same_as: str | None = None
-    unless: tuple[str, ...] = ()
+class Declared(TypedDict, total=False):
+    """What :func:`option` takes beside the help and the default."""
+
+    env: str | tuple[str, ...] | None
+    role_env: str | None
+    secret: bool
+    scope: Scope
+    minimum: float | None
+    maximum: float | None
+    provider_default: Any
+    check: Check | None
+    same_as: str | None
+    unless: tuple[str, ...]
 
 
 def option(
     help: str,  # noqa: A002  # the word argparse and click use for it
     *,
     default: Any = attrs.NOTHING,
-    env: str | tuple[str, ...] | None = _DERIVED,
-    role_env: str | None = None,
-    secret: bool = False,
-    scope: Scope = "model",
-    minimum: float | None = None,
-    maximum: float | None = None,
-    provider_default: Any = None,
-    same_as: str | None = None,
-    unless: tuple[str, ...] = (),
+    **declared: Unpack[Declared],
 ) -> Any:
     """
     Declare one option of a :class:`BindingOptions` class.
@@ -69,38 +63,30 @@ def option(
         minimum: The least that a number may be, where the service documents it.
         maximum: The most that a number may be, where the service documents it.
         provider_default: What the service takes where this is unset; for documentation only.
+        check: A rule for its values beside type and range, such as a :class:`Pattern`; whoever
+            sets the option is told with all other problems, by the name it was set by.
         same_as: What the host calls the same thing. ``"max_output_tokens"``: a call that says both
             is refused. ``"model"``: it names the model that a reference leaves open,
             ``PROVIDER:default``.
         unless: Options that can stand for this one, such as other credentials. Where one of them
             is given by a stronger source, this one's weaker ones are not read.
     """
-    declared = _Declaration(
-        help=help,
-        env=env,
-        role_env=role_env,
-        secret=secret,
-        scope=scope,
-        minimum=minimum,
-        maximum=maximum,
-        provider_default=provider_default,
-        same_as=same_as,
-        unless=tuple(unless),
-    )
-    return attrs.field(
-        default=default, metadata={_METADATA: declared}, repr=_shown if secret else True
-    )
+    field = OptionField(help=help, default=default, **declared)
+    return _attribute(field, shown=True)
 
 
-def documented(
-    default: Any, provider_default: Any, *, shown: bool = True, secret: bool = False
-) -> Any:
+def documented(default: Any, *, secret: bool, shown: bool = True) -> Any:
     """Declare an option as LightRAG's classes do: for any call, with a default that is not sent."""
-    declared = _Declaration(scope="call", provider_default=provider_default, secret=secret)
+    known = None if default is attrs.NOTHING else _made(default)
+    field = OptionField(default=default, provider_default=known, secret=secret, scope="call")
+    return _attribute(field, shown=shown)
+
+
+def _attribute(field: OptionField, *, shown: bool) -> Any:
     return attrs.field(
-        default=default,
-        metadata={_METADATA: declared},
-        repr=_shown if secret and shown else shown,
+        default=field.default,
+        metadata={_METADATA: field},
+        repr=_shown if field.secret and shown else shown,
     )
 
 
@@ -108,37 +94,37 @@ def _shown(value: object) -> str:
     return repr(value) if value is None or isinstance(value, Secret) else "Secret(…)"
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class OptionField:
     """
     One option as it was declared, ready to be documented or read.
 
     Attributes:
-        variables: Environment variables, the standard name first; empty for keyword-only.
-        type: The annotation, resolved.
+        help: And what follows it: as :func:`option` takes them.
         default: ``attrs.NOTHING`` if it has to be set.
-        minimum: The least that a number may be; None for any.
-        maximum: The most that a number may be; None for any.
-        provider_default: What the service takes where this is unset, if that is known.
-        role_variable: What a role's prefix goes before, if not before *variables*.
-        same_as: The host's name for the same thing, if it has one.
-        unless: Options that stand for this one.
+        secret: Whether it was declared as one, or its type holds some.
+        binding: The name of its group.
+        type: The annotation, resolved.
+        variables: Environment variables, the standard name first; empty for keyword-only.
     """
 
-    binding: str
-    name: str
-    type: Any
-    help: str
+    help: str = ""
     default: Any
-    variables: tuple[str, ...]
-    secret: bool
-    scope: Scope
+    # Out of it come the variables; the same ones may have been declared in two ways.
+    env: str | tuple[str, ...] | None = attrs.field(default=_DERIVED, repr=False)
+    role_env: str | None = None
+    secret: bool = False
+    scope: Scope = "model"
     minimum: float | None = None
     maximum: float | None = None
     provider_default: Any = None
-    role_variable: str | None = None
+    check: Check | None = None
     same_as: str | None = None
     unless: tuple[str, ...] = ()
+    binding: str = ""
+    name: str = ""
+    type: Any = None
+    variables: tuple[str, ...] = ()
 
     @property
     def required(self) -> bool:
@@ -173,6 +159,11 @@ class OptionField:
         """The type in words: as one writes it, or as a keyword takes it if nothing else does."""
         return describe_text(self.type) if self.variables else describe(self.type)
 
+    def explained(self, *more: str) -> str:
+        """Return the help, and in brackets what the option takes, its default, and *more*."""
+        about = "; ".join(filter(None, (self.wanted, self.unset, *more)))
+        return f"{self.help} ({about})".lstrip()
+
     @property
     def unset(self) -> str:
         """What happens where it is not set, in words; empty if nothing is known."""
@@ -190,7 +181,7 @@ class OptionField:
 
     def role_variables(self, role: str) -> tuple[str, ...]:
         """Return the variables that set it for *role* alone."""
-        names = self.variables or (self.role_variable,)
+        names = self.variables or (self.role_env,)
         return tuple(f"{role.upper()}_{name}" for name in names if name)
 
     def checked(self, convert: Callable[[Any, Any], Any], value: Any) -> Any:
@@ -245,47 +236,43 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 
 def _field(cls: Any, attribute: attrs.Attribute[Any], annotation: Any) -> OptionField:
-    declared: _Declaration = attribute.metadata.get(_METADATA) or _Declaration()
-    binding = cls.binding()
-    match declared.env:
-        case None:
-            variables: tuple[str, ...] = ()
-        case str(name) if name == _DERIVED:
-            # What no text can say is a keyword only.
-            derived = f"{binding}_{attribute.name}".upper()
-            variables = (derived,) if is_writable(annotation) else ()
-        case str(name):
-            variables = (name,)
-        case names:
-            variables = tuple(names)
-    if variables and not is_writable(annotation):
-        raise TypeError(
-            f"{cls.__name__}.{attribute.name}: {describe(annotation)} can't be written as text, "
-            f"so there is nothing that {variables[0]} could say: leave out env=."
-        )
-    return OptionField(
-        binding=binding,
+    declared = _declared(attribute)
+    return attrs.evolve(
+        declared,
+        binding=cls.binding(),
         name=attribute.name,
         type=annotation,
         help=help_of(cls, attribute),
-        default=_default(attribute),
-        variables=variables,
+        default=_made(attribute.default),
+        variables=_variables(cls, attribute.name, annotation, declared.env),
         # What is typed as a secret is one, whether or not it was said twice.
         secret=declared.secret or holds_secrets(annotation),
-        scope=declared.scope,
-        minimum=declared.minimum,
-        maximum=declared.maximum,
-        provider_default=declared.provider_default,
-        role_variable=declared.role_env,
-        same_as=declared.same_as,
-        unless=declared.unless,
     )
 
 
-def _default(attribute: attrs.Attribute[Any]) -> Any:
+def _declared(attribute: attrs.Attribute[Any]) -> OptionField:
+    return attribute.metadata.get(_METADATA) or OptionField(default=attribute.default)
+
+
+def _variables(
+    cls: Any, name: str, annotation: Any, env: str | tuple[str, ...] | None
+) -> tuple[str, ...]:
+    if env == _DERIVED:
+        # What no text can say is a keyword only.
+        return (f"{cls.binding()}_{name}".upper(),) if is_writable(annotation) else ()
+    variables = (env,) if isinstance(env, str) else tuple(env or ())
+    if variables and not is_writable(annotation):
+        raise TypeError(
+            f"{cls.__name__}.{name}: {describe(annotation)} can't be written as text, "
+            f"so there is nothing that {variables[0]} could say: leave out env=."
+        )
+    return variables
+
+
+def _made(default: Any) -> Any:
     # attrs.Factory is typed as a function that returns its argument.
-    factory = getattr(attribute.default, "factory", None)
-    return attribute.default if factory is None else factory()
+    factory = getattr(default, "factory", None)
+    return default if factory is None else factory()
 
 
 def summary_of(cls: Any) -> str:
@@ -297,6 +284,5 @@ def summary_of(cls: Any) -> str:
 
 def help_of(cls: Any, attribute: attrs.Attribute[Any]) -> str:
     """Return the help of one option: as declared, or as LightRAG's classes have it."""
-    declared: _Declaration | None = attribute.metadata.get(_METADATA)
-    own: str = declared.help if declared else ""
-    return own or cls._help.get(attribute.name, "")  # the seeds' name for it
+    # _help is the seeds' name for it.
+    return _declared(attribute).help or str(cls._help.get(attribute.name, ""))

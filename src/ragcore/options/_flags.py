@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from ragcore.errors import OptionsError
 from ragcore.options._declaration import OptionField
+from ragcore.options._group import Group
 from ragcore.options._reading import Found, Invalid, Sources
 from ragcore.options._types import bare, is_list, item_of
 
-if TYPE_CHECKING:
-    from ragcore.options._binding_options import BindingOptions
 
-
-def add(
-    parser: argparse.ArgumentParser,
-    group: type[BindingOptions],
-    environ: Mapping[str, str] | None = None,
-) -> None:
-    """
-    Add the flags of *group* to *parser*, but for those it has from another of the same binding.
-
-    Args:
-        parser: An option that is not set leaves nothing among its arguments.
-        group: One that has a binding.
-        environ: What flags default to; :data:`os.environ` unless another is given.
-    """
+def add(parser: argparse.ArgumentParser, group: type[Group], environ: Mapping[str, str]) -> None:
+    """Add the flags of *group* to *parser*, but for those it has from another of one binding."""
     arguments = parser.add_argument_group(f"{group.binding()} binding options")
-    sources = Sources(environ=os.environ if environ is None else environ)
+    sources = Sources(environ=environ)
     for field in group.fields():
         if field.flags and not _is_known(parser, field):
             default = sources.strongest(field, {})
@@ -44,7 +30,7 @@ def add(
                 dest=field.destination,
                 default=argparse.SUPPRESS if default is None else _value_or_invalid(default),
                 metavar=field.name.upper(),
-                help=help_of(field).replace("%", "%%"),
+                help=field.explained(f"variable: {field.variables[0]}").replace("%", "%%"),
             )
 
 
@@ -54,12 +40,12 @@ def _is_known(parser: argparse.ArgumentParser, field: OptionField) -> bool:
     return isinstance(known, _Flag) and known.dest == field.destination
 
 
-def _replaced_by(field: OptionField, group: type[BindingOptions]) -> tuple[str, ...]:
+def _replaced_by(field: OptionField, group: type[Group]) -> tuple[str, ...]:
     others = (other for other in group.fields() if other.name != field.name)
     return tuple(other.destination for other in others if field.name in other.unless)
 
 
-def described(group: type[BindingOptions]) -> Iterator[dict[str, Any]]:
+def described(group: type[Group]) -> Iterator[dict[str, Any]]:
     """Yield what LightRAG's classes say of each of their flags."""
     for field in group.fields():
         if field.flags:
@@ -70,12 +56,6 @@ def described(group: type[BindingOptions]) -> Iterator[dict[str, Any]]:
                 "default": field.shown_default,
                 "help": f"{field.binding} -- {field.help}",
             }
-
-
-def help_of(field: OptionField) -> str:
-    """Return what ``--help`` says of *field*: help, type, range, default, variable."""
-    about = "; ".join(filter(None, (field.wanted, field.unset, f"variable: {field.variables[0]}")))
-    return f"{field.help} ({about})".lstrip()
 
 
 def _value_or_invalid(offer: Found) -> Any:
@@ -121,8 +101,8 @@ class _Flag(argparse.Action):
     def _read(self, name: str, text: str) -> Any:
         field = self._field
         if is_list(bare(field.type)) and not text.lstrip().startswith("["):
-            # Repeated flags bring an item each; JSON brings them all.
-            field = attrs.evolve(field, type=item_of(bare(field.type)))
+            # Repeated flags bring an item each, and the check is for all; JSON brings them all.
+            field = attrs.evolve(field, type=item_of(bare(field.type)), check=None)
             value = _value_or_invalid(Found(field, "flag", name, text, is_text=True))
             return value if isinstance(value, Invalid) else _Listed([value])
         value = _value_or_invalid(Found(field, "flag", name, text, is_text=True))

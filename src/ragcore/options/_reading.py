@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import difflib
 import os
+import typing
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import attrs
 
 from ragcore.errors import OptionsError
 from ragcore.options._declaration import OptionField
-from ragcore.options._secrets import SHORTEST, secrets_in, without
+from ragcore.options._group import Group, GroupT, made, raise_all
 from ragcore.options._types import Unconvertible, from_text, from_value, says_nothing
 
-if TYPE_CHECKING:
-    from ragcore.options._binding_options import BindingOptions
+Origin = Literal["keyword", "bound", "role", "flag", "environment", ".env"]
 
-Origin = Literal["keyword", "role", "flag", "environment", ".env"]
-
-_STRENGTH: tuple[Origin, ...] = ("keyword", "role", "flag", "environment", ".env")
-_GIVEN = "_given"
+_STRENGTH: tuple[Origin, ...] = typing.get_args(Origin)
 
 
 @attrs.frozen
@@ -58,10 +55,13 @@ class Found:
         if isinstance(self.raw, Invalid):
             raise OptionsError("\n".join(self.raw.problems), problems=self.raw.problems)
         try:
-            return self.field.checked(from_text if self.is_text else from_value, self.raw)
+            value = self.field.checked(from_text if self.is_text else from_value, self.raw)
         except Unconvertible as exc:
             shown = "the value" if self.field.secret else self._shown()
             raise OptionsError(f"{self.name}: {shown} is not {exc} @ {self.field.where}") from None
+        if problem := self.field.check and self.field.check.problem(value):
+            raise OptionsError(f"{self.name}: {problem} @ {self.field.where}")
+        return value
 
     def _shown(self) -> str:
         return repr(self.raw) if self.is_text else _in_a_line(self.raw)[:_SHOWN]
@@ -85,6 +85,20 @@ class Invalid:
 
 
 @attrs.frozen
+class Bound:
+    """
+    A variable of another program's that an option is bound to.
+
+    Attributes:
+        variable: What messages call the option.
+        value: What the variable says, as a keyword does; None if it says nothing.
+    """
+
+    variable: str
+    value: Any = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
 class Sources:
     """
     Where options come from beside keywords.
@@ -95,6 +109,7 @@ class Sources:
         flags: Parsed command-line arguments, by name.
         role: One of LightRAG's roles, whose own variables go before all others.
         only_role: Of the variables, those of the role alone are read.
+        bound: What options are bound to, by their names; it goes before all but keywords.
     """
 
     environ: Mapping[str, str] = attrs.field(factory=lambda: os.environ, repr=False)
@@ -102,6 +117,7 @@ class Sources:
     flags: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     role: str | None = None
     only_role: bool = False
+    bound: Mapping[str, Bound] = attrs.field(factory=dict)
 
     def strongest(self, field: OptionField, keywords: Mapping[str, Any]) -> Found | None:
         """Return what is to be read for *field*; None if nobody has set it."""
@@ -110,6 +126,9 @@ class Sources:
     def _offers(self, field: OptionField, keywords: Mapping[str, Any]) -> Iterator[Found]:
         if keywords.get(field.name) is not None:
             yield Found(field, "keyword", field.name, keywords[field.name], is_text=False)
+        bound = self.bound.get(field.name)
+        if bound and bound.value is not None:
+            yield Found(field, "bound", bound.variable, bound.value, is_text=False)
         if self.role:
             yield from self._variables(field, "role", field.role_variables(self.role))
         if field.flags and self.flags.get(field.destination) is not None:
@@ -119,23 +138,29 @@ class Sources:
             yield from self._variables(field, "environment", field.variables)
 
     def _variables(
-        self, field: OptionField, origin: Origin, names: Iterable[str]
+        self, field: OptionField, origin: Origin, names: tuple[str, ...]
     ) -> Iterator[Found]:
-        names = tuple(names)
-        layers: list[tuple[Origin, Mapping[str, str]]] = [
-            (origin, self.environ),
-            (".env" if origin == "environment" else origin, self.dotenv),
-        ]
-        for layer, variables in layers:
+        below: Origin = ".env" if origin == "environment" else origin
+        for layer, variables in ((origin, self.environ), (below, self.dotenv)):
             for name in names:
                 text = variables.get(name)
                 if text is not None and not says_nothing(field.type, text):
                     yield Found(field, layer, name, text, is_text=True)
 
+    def said_of(self, problem: str) -> str:
+        """Return *problem*, in which a class calls its options keywords, about what is bound."""
+        for name, bound in self.bound.items():
+            if problem.startswith(f"{name}: "):
+                problem = bound.variable + problem.removeprefix(name)
+            problem = problem.replace(f"pass {name}=", f"set {bound.variable}=")
+            problem = problem.replace(f"{bound.variable}=,", f"{bound.variable},")
+        return problem
 
-def found(
-    group: type[BindingOptions], keywords: Mapping[str, Any], sources: Sources
-) -> dict[str, Found]:
+
+_KEYWORDS_ALONE = Sources(environ={})
+
+
+def found(group: type[Group], keywords: Mapping[str, Any], sources: Sources) -> dict[str, Found]:
     """Return what there is to read for the options of *group*, by name."""
     offers = (sources.strongest(field, keywords) for field in group.fields())
     by_name = {offer.field.name: offer for offer in offers if offer is not None}
@@ -148,12 +173,12 @@ def _is_replaced(offer: Found, offers: Mapping[str, Found]) -> bool:
 
 
 def read(
-    groups: Iterable[type[BindingOptions]],
+    groups: Iterable[type[Group]],
     keywords: Mapping[str, Any],
     environ: Mapping[str, str] | None = None,
     *,
     sources: Sources | None = None,
-) -> list[BindingOptions]:
+) -> list[Any]:
     """
     Make one instance of each of *groups*.
 
@@ -170,17 +195,23 @@ def read(
     if sources is None:
         sources = Sources() if environ is None else Sources(environ=environ)
     problems = _unknown(groups, keywords)
-    checked: list[dict[str, Any]] = []
+    every: list[dict[str, Any]] = []
     for group in groups:
-        offers = found(group, keywords, sources)
-        values, bad = _values(offers)
-        problems += [*bad, *_missing(group, offers)]
-        checked.append(values)
+        values, bad = _complete(group, keywords, sources)
+        problems += bad
+        every.append(values)
     raise_all(problems)
-    return [_made(group, values) for group, values in zip(groups, checked, strict=True)]
+    instances = []
+    for group, values in zip(groups, every, strict=True):
+        try:
+            instances.append(made(group, values))
+        except OptionsError as exc:
+            problems += map(sources.said_of, exc.problems)
+    raise_all(problems)
+    return instances
 
 
-def settings(group: type[BindingOptions], sources: Sources) -> dict[str, Any]:
+def settings(group: type[Group], sources: Sources) -> dict[str, Any]:
     """
     Return the options of *group* that are set, by name; none has to be.
 
@@ -192,7 +223,19 @@ def settings(group: type[BindingOptions], sources: Sources) -> dict[str, Any]:
     return values
 
 
-def merge(base: BindingOptions, keywords: Mapping[str, Any]) -> BindingOptions:
+def checked(group: type[Group], keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return *keywords* as an instance of *group* has them, read from nothing else.
+
+    Raises:
+        OptionsError: With every problem.
+    """
+    values, bad = _complete(group, keywords, _KEYWORDS_ALONE)
+    raise_all([*_unknown([group], keywords), *bad])
+    return values
+
+
+def merge(base: GroupT, keywords: Mapping[str, Any]) -> GroupT:
     """
     Return *base* with the call-scoped options of *keywords* set; None leaves one as it is.
 
@@ -202,24 +245,18 @@ def merge(base: BindingOptions, keywords: Mapping[str, Any]) -> BindingOptions:
     if not keywords:
         return base
     group = type(base)
-    fields = {field.name: field for field in group.fields()}
-    problems = _unknown([group], keywords, only_calls=True)
-    problems += [
-        f"{name}: is set when the model is opened, not for a single call @ {fields[name].where}"
-        for name in keywords
-        if name in fields and fields[name].scope == "model" and keywords[name] is not None
-    ]
-    offers = {
-        name: Found(fields[name], "keyword", name, value, is_text=False)
-        for name, value in keywords.items()
-        if name in fields and value is not None
-    }
+    offers = found(group, keywords, _KEYWORDS_ALONE)
     values, bad = _values(offers)
-    raise_all(problems + bad)
-    return _made(group, base.asdict() | values)
+    of_the_model = [
+        f"{name}: is set when the model is opened, not for a single call @ {offer.field.where}"
+        for name, offer in offers.items()
+        if offer.field.scope == "model"
+    ]
+    raise_all([*_unknown([group], keywords, only_calls=True), *of_the_model, *bad])
+    return made(group, base.asdict() | values)
 
 
-def refuse_twice(options: BindingOptions, name: str) -> None:
+def refuse_twice(options: Group, name: str) -> None:
     """
     Refuse options that say again what the call's *name* says.
 
@@ -236,15 +273,8 @@ def refuse_twice(options: BindingOptions, name: str) -> None:
     )
 
 
-def raise_all(problems: list[str]) -> None:
-    """Raise one OptionsError about all *problems*, if there are any."""
-    if problems:
-        problems = list(dict.fromkeys(problems))
-        raise OptionsError("\n".join(problems), problems=problems)
-
-
 def _unknown(
-    groups: Iterable[type[BindingOptions]],
+    groups: Iterable[type[Group]],
     keywords: Mapping[str, Any],
     *,
     only_calls: bool = False,
@@ -264,6 +294,14 @@ def _unknown(
     return problems
 
 
+def _complete(
+    group: type[Group], keywords: Mapping[str, Any], sources: Sources
+) -> tuple[dict[str, Any], list[str]]:
+    offers = found(group, keywords, sources)
+    values, problems = _values(offers)
+    return values, [*problems, *_missing(group, offers, sources.bound)]
+
+
 def _values(offers: Mapping[str, Found]) -> tuple[dict[str, Any], list[str]]:
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -275,75 +313,25 @@ def _values(offers: Mapping[str, Found]) -> tuple[dict[str, Any], list[str]]:
     return values, problems
 
 
-def _missing(group: type[BindingOptions], offers: Mapping[str, Found]) -> list[str]:
+def _missing(
+    group: type[Group], offers: Mapping[str, Found], bound: Mapping[str, Bound]
+) -> list[str]:
     fields = {field.name: field for field in group.fields()}
-    problems = [_is_missing(f) for f in fields.values() if f.required and f.name not in offers]
+    required = [field for field in fields.values() if field.required and field.name not in offers]
+    problems = [_is_missing(field, bound=bound) for field in required]
     if group.any_of() and not set(group.any_of()) & set(offers):
-        first, *others = group.any_of()
-        instead = "".join(f", or {name}=" for name in others)
-        problems.append(_is_missing(fields[first], instead))
+        problems.append(_is_missing(*(fields[name] for name in group.any_of()), bound=bound))
     return problems
 
 
-def _is_missing(field: OptionField, instead: str = "") -> str:
-    variable = f" or set {field.variables[0]}" if field.variables else ""
-    return f"{field.name}: missing: pass {field.name}={variable}{instead} @ {field.where}"
-
-
-# --- instances ------------------------------------------------------------------------------
-
-
-def fill(instance: BindingOptions, keywords: Mapping[str, Any]) -> None:
-    """
-    Set the options of *instance* to *keywords*.
-
-    Raises:
-        OptionsError: With every problem.
-    """
-    group = type(instance)
-    offers = found(group, keywords, Sources(environ={}))
-    values, bad = _values(offers)
-    raise_all([*_unknown([group], keywords), *bad, *_missing(group, offers)])
-    _set(instance, values)
-
-
-def given(instance: BindingOptions) -> frozenset[str]:
-    """Return the names of the options that were set, to whatever value."""
-    names: frozenset[str] = vars(instance)[_GIVEN]
-    return names
-
-
-def _made(group: type[BindingOptions], values: Mapping[str, Any]) -> BindingOptions:
-    instance = group.__new__(group)
-    _set(instance, values)
-    return instance
-
-
-def _set(instance: BindingOptions, values: Mapping[str, Any]) -> None:
-    # An attribute would be an option; and which were given makes no two instances differ.
-    object.__setattr__(instance, _GIVEN, frozenset(values))
-    if problems := _objections(instance, values):
-        hidden = _told_nowhere(instance.fields(), values)
-        raise_all([without(problem, hidden) for problem in problems])
-
-
-def _objections(instance: BindingOptions, values: Mapping[str, Any]) -> list[str]:
-    """Return what a validator of the class, or a check across its fields, says of *values*."""
-    try:
-        instance.__attrs_init__(**values)  # type: ignore[attr-defined]  # written by attrs
-        if check := getattr(instance, "__post_init__", None):
-            # A dataclass's.
-            check()
-    except OptionsError as exc:
-        return list(exc.problems)
-    except (TypeError, ValueError) as exc:
-        # Told without it as the cause, and without what else attrs's hold: it quotes what it got.
-        said = exc.args[0] if exc.args else type(exc).__name__
-        return [f"{said} @ {instance.binding()}"]
-    return []
-
-
-def _told_nowhere(fields: Iterable[OptionField], values: Mapping[str, Any]) -> list[str]:
-    given = (values.get(field.name) for field in fields if field.secret)
-    secrets = (secret.get() for value in given for secret in secrets_in(value))
-    return [secret for secret in secrets if len(secret) >= SHORTEST]
+def _is_missing(field: OptionField, *others: OptionField, bound: Mapping[str, Bound]) -> str:
+    first, *more = [
+        bound[one.name].variable if one.name in bound else f"{one.name}="
+        for one in (field, *others)
+    ]
+    own = field.variables[:1]
+    if field.name in bound:
+        cure = " or ".join([f"set {first}", *own])
+    else:
+        cure = " or set ".join([f"pass {first}", *own])
+    return f"{first.removesuffix('=')}: missing: {', or '.join([cure, *more])} @ {field.where}"

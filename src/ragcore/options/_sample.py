@@ -5,20 +5,17 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from ragcore.options._declaration import OptionField, summary_of
+from ragcore.options._group import Group
 from ragcore.options._types import to_text
-
-if TYPE_CHECKING:
-    from ragcore.options._binding_options import BindingOptions
 
 _WIDTH = 100
 _PLAIN = re.compile(r"[\w./:@%+,=-]*", re.ASCII)
 _NAMES = str.maketrans({"\n": r"\n", "\r": r"\r", "\t": r"\t", "\\": r"\\", '"': r"\""})
 
 
-def sample(groups: Iterable[type[BindingOptions]]) -> str:
+def sample(groups: Iterable[type[Group]]) -> str:
     """
     Return a ``.env`` file with every option of *groups* as a comment, each variable once.
 
@@ -27,7 +24,7 @@ def sample(groups: Iterable[type[BindingOptions]]) -> str:
     return "\n".join(_paragraph(group, fields) for group, fields in _once(groups))
 
 
-def entries(groups: Iterable[type[BindingOptions]]) -> Iterator[tuple[OptionField, str]]:
+def entries(groups: Iterable[type[Group]]) -> Iterator[tuple[OptionField, str]]:
     """Yield the options that :func:`sample` has lines for, each with its value there."""
     for _, fields in _once(groups):
         for field in fields:
@@ -53,8 +50,8 @@ def _quoted(text: str) -> str:
 
 
 def _once(
-    groups: Iterable[type[BindingOptions]],
-) -> Iterator[tuple[type[BindingOptions], list[OptionField]]]:
+    groups: Iterable[type[Group]],
+) -> Iterator[tuple[type[Group], list[OptionField]]]:
     """Yield groups with those of their options whose variables no group before them has."""
     seen: set[str] = set()
     for group in groups:
@@ -64,15 +61,14 @@ def _once(
             yield group, fields
 
 
-def _paragraph(group: type[BindingOptions], fields: Iterable[OptionField]) -> str:
+def _paragraph(group: type[Group], fields: Iterable[OptionField]) -> str:
     title = f"# --- {group.binding()}: {summary_of(group)}".rstrip(": ")
     return "\n".join([title, "", *(text for field in fields for text in _entry(field))])
 
 
 def _entry(field: OptionField) -> Iterator[str]:
-    about = "; ".join(filter(None, (field.wanted, field.unset)))
     yield from textwrap.wrap(
-        f"{field.help} ({about})".lstrip(),
+        field.explained(),
         _WIDTH,
         initial_indent="# ",
         subsequent_indent="# ",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import typing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ragcore.options._checks import Check
 from ragcore.options._declaration import OptionField, summary_of
+from ragcore.options._group import Group
 from ragcore.options._secrets import Secret
 from ragcore.options._types import (
     choices_of,
@@ -20,14 +22,11 @@ from ragcore.options._types import (
     without_none,
 )
 
-if TYPE_CHECKING:
-    from ragcore.options._binding_options import BindingOptions
-
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NULL = {"type": "null"}
 
 
-def schema(group: type[BindingOptions]) -> dict[str, Any]:
+def schema(group: type[Group]) -> dict[str, Any]:
     """Return the schema of an object with the options of *group* as its properties."""
     fields = [field for field in group.fields() if field.variables]
     made: dict[str, Any] = {
@@ -58,7 +57,7 @@ def _property(field: OptionField) -> dict[str, Any]:
         about["default"] = to_json(field.default)
     if field.variables:
         about["x-environment"] = list(field.variables)
-    kind = _type(without_none(field.type)) | _range(field)
+    kind = _checked(_type(without_none(field.type)) | _range(field), field.check)
     return about | (kind if field.required else _or_null(kind))
 
 
@@ -66,6 +65,15 @@ def _range(field: OptionField) -> dict[str, Any]:
     # Alone they concern numbers only, whatever else the type is.
     limits = {"minimum": field.minimum, "maximum": field.maximum}
     return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+def _checked(kind: dict[str, Any], check: Check | None) -> dict[str, Any]:
+    rules = dict(check.schema()) if check else {}
+    # What is said of texts concerns the values of a dict, and the items of a list.
+    inside = next((name for name in ("additionalProperties", "items") if name in kind), None)
+    if inside and "pattern" in rules:
+        kind = kind | {inside: kind[inside] | {"pattern": rules.pop("pattern")}}
+    return kind | rules
 
 
 def _or_null(kind: dict[str, Any]) -> dict[str, Any]:

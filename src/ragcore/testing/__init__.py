@@ -20,6 +20,9 @@ is the scripted HTTP server on which doubles of services are built, and
         with scripted(), FakeClock() as clock:
             assert clock.run(ask()).text == "Goethe"
             assert clock.time >= 30
+
+What comes in: scripts, and coroutines to run. What goes out: a provider that does what its script
+says, and time that passes at once. May be imported by tests alone.
 """
 
 from ragcore.testing._clock import FakeClock

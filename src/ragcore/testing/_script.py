@@ -23,8 +23,7 @@ from ragcore._records import (
     Usage,
 )
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider, hookimpl
-from ragcore.options import BindingOptions, option
-from ragcore.options._secrets import Secret
+from ragcore.options import BindingOptions, Secret, option
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from ragcore.options._secrets import Secret, secrets_in, without
+from ragcore.options import Secret, secrets_in, without
 
 
 class _Redacting(logging.Filter):
