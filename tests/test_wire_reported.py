@@ -163,6 +163,7 @@ KINDS: list[tuple[int | None, object, type[ProviderError]]] = [
     (429, "Too many tokens per day, please wait", QuotaExceededError),
     (429, "Too many requests, please wait", RateLimitError),
     (429, "Rate limit reached on tokens per minute (TPM): Limit 100, Used 90", RateLimitError),
+    (429, "Quota exceeded for generate_requests_per_minute_per_project", RateLimitError),
     (429, "Rate limit on requests per day. Please try again in 7.2s", RateLimitError),
     (429, "Request too large for m on tokens per minute (TPM)", RequestTooLargeError),
     (413, {"error": {"message": "Request too large for m", "code": "rate_limit_exceeded"}},

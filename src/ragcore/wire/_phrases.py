@@ -49,46 +49,41 @@ _TOO_MUCH = (InvalidRequestError, ContextLengthError, RateLimitError)
 _NO_CREDIT = (InvalidRequestError, PermissionDeniedError, RateLimitError, UnavailableError)
 _TOO_LONG = (InvalidRequestError, UnavailableError)  # llama.cpp and Ollama answer 500
 
-# The first that fits counts. Sources are documentation, or issues in which the words were seen.
+# The first that fits counts. Sources are pages of documentation, or issues that quote the words.
 PHRASES = (
     # More in one request than a minute's limit, which no wait lets pass:
-    # Groq (continuedev/continue#10218), OpenAI (vanna-ai/vanna-flask#11).
+    # Groq, continuedev/continue#10218; OpenAI, vanna-ai/vanna-flask#11.
     Phrase("request too large for", RequestTooLargeError, _TOO_MUCH),
-    # A day's limit: Gemini's quotaId (google-gemini/gemini-cli#8437).
+    # A day's limit, by Gemini's quotaId: google-gemini/gemini-cli#8437.
     Phrase("PerDay", QuotaExceededError, (RateLimitError,)),
-    # A minute's, which Gemini calls a quota, too (diegosouzapw/OmniRoute#9504); Groq and OpenAI say
-    # when to come back (elizaOS/eliza#4040).
-    Phrase(
-        r"per[ _-]?min(ute)?\b|PerMinute|per second|(retry|try again) in \d",
-        RateLimitError,
-        (RateLimitError,),
-    ),
-    # A day's: Bedrock (https://docs.aws.amazon.com/bedrock/latest/userguide/quotas.html).
+    # A minute's, which Gemini calls a quota, too: diegosouzapw/OmniRoute#9504; one that says when
+    # to come back: Groq, elizaOS/eliza#4040.
+    Phrase(r"per[ _-]?(min|second)|(retry|try again) in \d", RateLimitError, (RateLimitError,)),
+    # A day's: Bedrock, minorun365/agent-book#29; Gemini, google-gemini/gemini-cli#10513.
     Phrase("per day|daily", QuotaExceededError, (RateLimitError,)),
-    # No credit: OpenAI (https://platform.openai.com/docs/guides/error-codes), DeepSeek
-    # (https://api-docs.deepseek.com/quick_start/error_codes), LiteLLM's budgets
-    # (https://docs.litellm.ai/docs/proxy/users), Anthropic's balance
-    # (https://platform.claude.com/docs/en/api/errors), Ollama (https://docs.ollama.com/cloud).
+    # No credit: OpenAI, Pythagora-io/gpt-pilot#340; DeepSeek,
+    # https://api-docs.deepseek.com/quick_start/error_codes; LiteLLM, BerriAI/litellm#4208;
+    # Anthropic, anthropics/claude-quickstarts#83; Ollama, diegosouzapw/OmniRoute#3709.
     Phrase(
         "insufficient_quota|exceeded your current quota|insufficient balance|budget_exceeded"
         "|budget has been exceeded|credit balance is too low|usage limit",
         QuotaExceededError,
         _NO_CREDIT,
     ),
-    # Too long: OpenAI and vLLM (maximum context length), llama.cpp (context size; too large to
-    # process), text-embeddings-inference (less than … tokens; maximum input length), Infinity and
-    # FastChat (maximum sequence length; larger than the max).
+    # Too long: OpenAI, The-Vibe-Company/quivr#505; vLLM, vllm-project/vllm#20409; llama.cpp,
+    # ggml-org/llama.cpp#7389, gpustack/gpustack#1359; text-embeddings-inference,
+    # huggingface/text-embeddings-inference#356. The last three, of lightrag-openai, have no source.
     Phrase(
         r"maximum context length|exceeds? the (available )?context size|context_length_exceeded"
-        r"|exceed_context_size|must have less than \d+ tokens|maximum input length"
-        "|too large to process|maximum sequence length|larger than the max",
+        r"|exceed_context_size|too large to process|must have less than \d+ tokens"
+        "|maximum input length|maximum sequence length|larger than the max",
         ContextLengthError,
         _TOO_LONG,
     ),
-    # Too many texts: text-embeddings-inference (coze-dev/coze-studio#455), SiliconFlow
-    # (apecloud/ApeRAG#716), DashScope (memodb-io/memobase#142), Gemini (langchain-ai/
-    # langchainjs#4491), Cohere (langchain4j/langchain4j#1442), Azure (openai/openai-cookbook#252);
-    # too much text in all: OpenAI (vercel-labs/lat.md#74).
+    # Too many texts: text-embeddings-inference, coze-dev/coze-studio#455; SiliconFlow,
+    # apecloud/ApeRAG#716; DashScope, memodb-io/memobase#142; Gemini, geldata/gel#9032; Cohere,
+    # langchain4j/langchain4j#1442; Azure, openai/openai-cookbook#252. Too much text in all:
+    # OpenAI, spiceai/spiceai#6142.
     Phrase(
         "batch size|requests can be in one batch|number of texts must be at most|too many inputs"
         r"|max \d+ tokens per request",
@@ -96,10 +91,13 @@ PHRASES = (
         _TOO_MUCH,
         cure="batch_size= sends fewer texts at once",
     ),
-    # Too long: Anthropic (prompt … too long; context limit, window), Bedrock (too many tokens;
-    # maxLength), text-generation-inference (max_new_tokens; longer than the maximum; sequence
-    # length), xAI (cline/cline#3120, inspect_ai#5208), LM Studio (opencode#11141), OpenRouter
-    # (earendil-works/pi#4943), DashScope (opencode#45834), Gemini (sst/opencode#2259).
+    # Too long: Anthropic, https://platform.claude.com/docs/en/api/errors; Bedrock,
+    # aws-samples/amazon-bedrock-workshop#136, ScrapeGraphAI/Scrapegraph-ai#400;
+    # text-generation-inference, https://huggingface.co/docs/inference-providers; xAI,
+    # cline/cline#3120, UKGovernmentBEIS/inspect_ai#5208; LM Studio,
+    # lmstudio-ai/lmstudio-bug-tracker#546; OpenRouter, earendil-works/pi#4943; Z.AI,
+    # earendil-works/pi#9805; DashScope, anomalyco/opencode#45834; Gemini,
+    # google-gemini/gemini-cli#4231.
     Phrase(
         r"\b(input|prompt|message|request|text|document)s?\b.{0,60}\btoo long"
         r"|too many (input )?tokens|input tokens exceed|expected maxlength"
@@ -110,15 +108,15 @@ PHRASES = (
         "|input token count.{0,40}exceeds the maximum",
         ContextLengthError,
     ),
-    # Filters: Azure (https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter),
-    # Anthropic (https://platform.claude.com/docs/en/api/errors), Bedrock's guardrails.
+    # Filters: Azure, browser-use/browser-use#4783; Anthropic, anthropics/claude-code#6195;
+    # Bedrock's guardrails, by lightrag-bedrock.
     Phrase(
         "ResponsibleAIPolicyViolation|content filter|guardrail.{0,200}(block|interven)",
         ContentFilterError,
     ),
-    # No such model: Bedrock (https://repost.aws/knowledge-center/bedrock-invoke-model).
+    # No such model: Bedrock, aws-samples/amazon-bedrock-workshop#315.
     Phrase("model identifier is invalid", NotFoundError),
-    # Without code and status, in a stream: Ollama (https://docs.ollama.com/api/errors).
+    # Without code and status, in a stream: Ollama, https://docs.ollama.com/api/errors.
     Phrase("too many requests|rate limit", RateLimitError, ()),
     Phrase("unauthorized", AuthenticationError, ()),
     Phrase("model.{0,200}not found", NotFoundError, ()),
