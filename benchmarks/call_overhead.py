@@ -128,16 +128,14 @@ async def _serve() -> None:
     """Answer as OpenAI's API does until standard input is closed."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while head := await _head(reader):
-            lines = head.decode().lower().split("\r\n")
+        while asked := await _head(reader):
+            lines = asked.decode().lower().split("\r\n")
             length = next(int(x.split(":")[1]) for x in lines if x.startswith("content-length"))
             is_stream = b'"stream":true' in (await reader.readexactly(length)).replace(b" ", b"")
             body = _STREAM if is_stream else json.dumps(_WHOLE).encode()
             kind = "text/event-stream" if is_stream else "application/json"
-            writer.write(
-                f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-                + body
-            )
+            head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
             await writer.drain()
         writer.close()
 
@@ -198,7 +196,8 @@ def main() -> None:
                 stdout=subprocess.PIPE,
                 text=True,
             ) as server:
-                assert server.stdin and server.stdout
+                assert server.stdin
+                assert server.stdout
                 port = server.stdout.readline().strip()
                 _compare([ROOT, *([given.against] if given.against else [])], given.rounds, port)
                 server.stdin.close()

@@ -93,7 +93,6 @@ def test_the_last_real_error_comes_out(clock: FakeClock) -> None:
         ragcore.InvalidRequestError("bad"),
         ragcore.InterruptedStreamError("gone"),
         ProviderError("what?"),
-        ConnectionError("an SDK's own"),
         KeyError("a bug"),
     ],
 )
@@ -106,6 +105,19 @@ def test_nothing_else_is_tried_again(clock: FakeClock, error: Exception) -> None
 
     assert caught.value is error
     assert len(script.requests) == 1
+
+
+def test_a_network_exception_that_a_plugin_lets_through_is_tried_again(clock: FakeClock) -> None:
+    """The host names it as its table does; the cause is kept."""
+    reset = ConnectionResetError("by the peer")
+    script = Script(forever=reset)
+
+    with pytest.raises(UnavailableError, match="ConnectionResetError: by the peer") as caught:
+        clock.run(ask(script, retry=Retry(attempts=2, wait_initial=0)))
+
+    assert caught.value.__cause__ is reset
+    assert caught.value.provider == "scripted"
+    assert len(script.requests) == 2
 
 
 def test_a_retry_is_told_to_the_log(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:

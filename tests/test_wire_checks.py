@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ragcore.wire import is_address, is_header_value
+from ragcore.wire import ADDRESS, HEADER
 
 ADDRESSES = [
     "http://localhost",
@@ -39,22 +39,22 @@ NO_ADDRESSES = [
 @pytest.mark.parametrize("text", ADDRESSES)
 def test_an_address(text: str) -> None:
     """Is a scheme, a host, perhaps a port, and a path."""
-    assert is_address(text)
+    assert ADDRESS.problem(text) is None
 
 
 @pytest.mark.parametrize("text", NO_ADDRESSES)
 def test_no_address(text: str) -> None:
     """Neither what lets in nor what is asked is part of one."""
-    assert not is_address(text)
+    assert ADDRESS.problem(text)
 
 
 @pytest.mark.parametrize("text", ["k", "sk-1_2.3~+/=", "Basic abc def", "a\tb"])
 def test_a_value_that_a_header_carries(text: str) -> None:
     """Printable ASCII."""
-    assert is_header_value(text)
+    assert HEADER.problem(text) is None
 
 
 @pytest.mark.parametrize("text", ["", "k\n", "k\r\nX-A: b", "k\x00", "k\xe9", " k", "k ", "\ud800"])
 def test_a_value_that_none_carries(text: str) -> None:
     """Empty, of more than one line, or beyond ASCII."""
-    assert not is_header_value(text)
+    assert HEADER.problem(text)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import NoReturn
 
 from ragcore._calls.attempts import Attempts
-from ragcore.errors import ProviderError, RequestTimeoutError
+from ragcore.errors import ProviderError
 from ragcore.options import Secret, without
+from ragcore.wire import transport_error
 
 
 class AtTheEdge:
     """
     Says in any :class:`ProviderError` that passes who it was, and after how many attempts.
 
-    Services quote a key that they refuse: *secrets* are taken out of what they say. The built-in
-    :exc:`TimeoutError`, which schedulers would take for their own, becomes ragcore's.
+    Services quote a key that they refuse: *secrets* are taken out of what they say. What the
+    network raises, the built-in :exc:`TimeoutError` among it, becomes ragcore's own error.
     """
 
     __slots__ = ("_attempts", "_model", "_provider", "_secrets")
@@ -42,10 +42,11 @@ class AtTheEdge:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if isinstance(exc, TimeoutError):
-            self._raise_timeout(exc)
         if isinstance(exc, ProviderError):
             self.tell(exc)
+        elif isinstance(exc, Exception) and (error := transport_error(exc)):
+            self.tell(error)
+            raise error from exc
 
     def tell(self, exc: ProviderError) -> None:
         """Say in *exc* what is known here, and nothing that must not be known elsewhere."""
@@ -55,12 +56,6 @@ class AtTheEdge:
             exc.attempts = self._attempts.count or None
         _cut(exc)
         _redact(exc, self._secrets)
-
-    def _raise_timeout(self, exc: TimeoutError) -> NoReturn:
-        error = RequestTimeoutError(str(exc) or "the provider timed out")
-        error.__cause__ = exc
-        self.tell(error)
-        raise error
 
 
 def _cut(exc: BaseException) -> None:

@@ -34,7 +34,7 @@ from ragcore.errors import (
     RequestTooLargeError,
 )
 from ragcore.hookspecs import EmbeddingProvider
-from ragcore.options import merge
+from ragcore.options import BindingOptions, Prefixes, merge
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,15 +152,23 @@ class AskedEmbedding:
         """
         _one_of("input_type", self.input_type, _INPUT_TYPES)
         _one_of("truncate", self.truncate, _TRUNCATES)
+        options = merge(opening.options, self.options)
         request = EmbeddingRequest(
-            self.texts,
+            self._prefixed(options),
             input_type=self.input_type,
             dimensions=self._length(opening),
             truncate=self.truncate,
-            options=merge(opening.options, self.options),
+            options=options,
             attempt_timeout=opening.retry.attempt_timeout,
         )
         return request, None
+
+    def _prefixed(self, options: BindingOptions) -> tuple[str, ...]:
+        if not isinstance(options, Prefixes):
+            return self.texts
+        is_query = self.input_type == "query"
+        prefix = options.query_prefix if is_query else options.document_prefix
+        return tuple(prefix + text for text in self.texts) if prefix else self.texts
 
     def _length(self, opening: Opening[Any]) -> int | None:
         asked = opening.host.dimensions if self.dimensions is None else self.dimensions

@@ -50,11 +50,10 @@ def within(
         return _with_host(opening, timeout=timeout)
     attempt = min(attempt, _FOR_EVER)
     limits = [limit for limit in (own, patience.deadline_for(attempt)) if limit]
-    retry = opening.host.persistence(opening.provider.retry)
     return _with_host(
         opening,
         timeout=min(limits, default=0.0),
-        retry=attrs.evolve(retry, attempt_timeout=attempt or None),
+        retry=attrs.evolve(opening.retry, attempt_timeout=attempt or None),
     )
 
 

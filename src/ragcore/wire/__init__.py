@@ -1,10 +1,9 @@
 '''
 What services have in common, for the authors of plugins: their second page.
 
-In come a service's answers, streams and exceptions, and what a user says of addresses and keys;
-out come ragcore's errors, events, lines and yes or no. Nothing here knows a service, and no SDK is
-imported. Plugins may import this package, and so may the host's calls, which translate what a
-plugin lets through.
+What comes in: a service's answers, streams and exceptions. What goes out: ragcore's errors, events
+and lines. No service is known here, and no SDK is imported. May be imported by plugins, and by the
+host's calls, which translate what a plugin lets through.
 
 A plugin says what is peculiar to its service, and leaves the rest to the tables here:
 
@@ -15,7 +14,8 @@ A plugin says what is peculiar to its service, and leaves the rest to the tables
   any shape of body, :func:`described` makes one of an exception.
 - :func:`event_stream` yields each :class:`Event` of a stream, :func:`lines` its lines;
   :func:`drained` frees the connection.
-- :func:`is_address` and :func:`is_header_value` check what a user says.
+- :data:`ADDRESS`, :data:`HEADER` and :data:`HEADERS` are checks of options:
+  ``option("Base URL of the service.", default=None, check=ADDRESS)``.
 - :func:`retry_after`, :func:`split_thinking`, :class:`ThinkingSplitter` and :func:`redacted` are
   for what the host can't do in a plugin's place.
 
@@ -79,7 +79,7 @@ and a stream in ``_completion.py``::
                 await drained(pieces)
 '''
 
-from ragcore.wire._checks import is_address, is_header_value
+from ragcore.wire._checks import ADDRESS, HEADER, HEADERS
 from ragcore.wire._http_error import http_error
 from ragcore.wire._phrases import Phrase
 from ragcore.wire._readers import Event, drained, event_stream, lines
@@ -92,6 +92,9 @@ from ragcore.wire._translating import translating
 from ragcore.wire._transport import transport_error
 
 __all__ = [
+    "ADDRESS",
+    "HEADER",
+    "HEADERS",
     "Event",
     "Phrase",
     "ThinkingSplitter",
@@ -99,8 +102,6 @@ __all__ = [
     "drained",
     "event_stream",
     "http_error",
-    "is_address",
-    "is_header_value",
     "lines",
     "redacted",
     "reported",

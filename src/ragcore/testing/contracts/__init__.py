@@ -1,8 +1,8 @@
 """
 Contracts: the tests that every provider has to pass, for an author to subclass. They need pytest.
 
-What comes in is a provider that is installed, and the double of its service or a model that runs
-on this machine. What goes out is one test a rule. Tests of plugins import this, nothing else does.
+What comes in: an installed provider, and the double of its service or a model on this machine. What
+goes out: one test a rule. May be imported by the tests of plugins.
 
 A contract is a class whose methods are tests. Its subclass says who is asked, and pytest finds it::
 
