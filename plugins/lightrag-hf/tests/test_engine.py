@@ -2,12 +2,15 @@
 
 import asyncio
 import gc
+import inspect
+import logging
 import subprocess
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from transformers import (
     Qwen3Config,
     Qwen3ForCausalLM,
 )
+from transformers.utils.generic import ModelOutput
 
 from lightrag_hf._calls import Ask, Mailbox
 from lightrag_hf._engine import Engine
@@ -254,6 +258,142 @@ async def test_calls_share_forward_passes(engine: Engine) -> None:
 
     assert max(rows) == len(PROMPTS)
     assert len(rows) < 3 * LENGTH
+
+
+# ``past_key_values``, and since transformers 5.24 ``cache``.
+CACHE = list(inspect.signature(LlamaForCausalLM.forward).parameters)[4]
+
+
+@dataclass
+class RenamedOutput(ModelOutput):
+    """What a pass returns in a release that has another name for the cache."""
+
+    logits: Any = None
+    memory: Any = None
+
+
+def keep_as_it_is(_model: Any) -> None:
+    """Change nothing."""
+
+
+def rename_cache(model: Any) -> None:
+    """Make *model* one of a release that has another name for the cache."""
+    forward = model.forward
+
+    def renamed(
+        *,
+        input_ids: Any,
+        attention_mask: Any = None,
+        position_ids: Any = None,
+        memory: Any = None,
+        **settings: Any,
+    ) -> RenamedOutput:
+        settings |= {CACHE: memory, "position_ids": position_ids}
+        output = forward(input_ids, attention_mask, **settings)
+        return RenamedOutput(logits=output.logits, memory=output[CACHE])
+
+    model.forward = renamed
+
+
+def take_cache_by_its_old_name(model: Any) -> None:
+    """Make *model* one of the code that came with a model before transformers 5.24."""
+    forward = model.forward
+
+    def older(
+        *,
+        input_ids: Any,
+        attention_mask: Any = None,
+        position_ids: Any = None,
+        past_key_values: Any = None,
+        **settings: Any,
+    ) -> Any:
+        settings |= {CACHE: past_key_values, "position_ids": position_ids}
+        return forward(input_ids, attention_mask, **settings)
+
+    model.forward = older
+
+
+def hide_cache(model: Any) -> None:
+    """Make *model* not say by which name it takes a cache."""
+    forward = model.forward
+
+    def secretive(
+        *, input_ids: Any, attention_mask: Any = None, position_ids: Any = None, **settings: Any
+    ) -> Any:
+        return forward(input_ids, attention_mask, position_ids, **settings)
+
+    model.forward = secretive
+
+
+def refuse_company(model: Any) -> None:
+    """Make *model* read one row at a time."""
+    fail_when(model, lambda tokens: len(tokens) > 1, lambda: ValueError("one row, please"))
+
+
+def forbid_repetition(model: Any) -> None:
+    """Give *model* a setting that only generate() follows."""
+    model.generation_config.no_repeat_ngram_size = 1
+
+
+@pytest.mark.parametrize("change", [keep_as_it_is, rename_cache, take_cache_by_its_old_name])
+async def test_calls_share_forward_passes_whatever_the_cache_is_called(
+    open_engine: OpenEngine,
+    tiny_model: TinyModel,
+    caplog: pytest.LogCaptureFixture,
+    change: Callable[[Any], None],
+) -> None:
+    """Four calls take the passes of one, by each name that a release has for the cache."""
+    plain = open_engine(tiny_model())
+    wanted = [expected(plain, prompt) for prompt in PROMPTS[:4]]
+    model = tiny_model()
+    change(model)
+    engine = open_engine(model)
+    rows = rows_of_passes(model)
+
+    found = list(await asyncio.gather(*[answer(engine, prompt) for prompt in PROMPTS[:4]]))
+
+    assert found == wanted
+    assert max(rows) == 4
+    assert len(rows) < 2 * LENGTH
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (hide_cache, "it fills no cache that it is given"),
+        (refuse_company, "it fills no cache that it is given"),
+        (forbid_repetition, "its settings have no_repeat_ngram_size"),
+    ],
+)
+async def test_a_model_with_a_plain_cache_that_shares_no_passes_is_warned_of(
+    open_engine: OpenEngine,
+    tiny_model: TinyModel,
+    caplog: pytest.LogCaptureFixture,
+    change: Callable[[Any], None],
+    reason: str,
+) -> None:
+    """One warning names the model and the reason, and its calls are answered all the same."""
+    model = tiny_model()
+    change(model)
+    engine = open_engine(model)
+
+    assert await together(engine) == [expected(engine, prompt) for prompt in PROMPTS]
+    [warning] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert f"tiny answers one call at a time: {reason}" in warning.getMessage()
+
+
+def test_a_model_that_cannot_share_by_its_nature_is_not_warned_of(
+    open_engine: OpenEngine, tiny_model: TinyModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A sliding window in the cache is told as information."""
+    caplog.set_level(logging.INFO, "lightrag_hf")
+
+    open_engine(tiny_model(MistralForCausalLM, MistralConfig, sliding_window=16))
+
+    [record] = caplog.records
+    assert record.levelno == logging.INFO
+    assert record.getMessage() == "tiny answers one call at a time: its cache can't be shared."
 
 
 @pytest.mark.parametrize("sliding_window", [None, 16])

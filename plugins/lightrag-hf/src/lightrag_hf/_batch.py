@@ -8,16 +8,20 @@ all stands in the last column; positions are counted without the padding.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
+import attrs
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from transformers import DynamicCache, GenerationMixin
+from transformers import Cache, DynamicCache, GenerationMixin
 from transformers.cache_utils import DynamicLayer
 
 from lightrag_hf._device import require_memory
+
+_log = logging.getLogger("lightrag_hf")
 
 # Columns added when a cache is full: growing copies all of it.
 _SPARE_COLUMNS = 256
@@ -32,20 +36,67 @@ class Row(Protocol):
     tokens: list[int]
 
 
-def can_be_batched(model: Any) -> bool:
+def obstacle(model: Any) -> str:
     """
-    Return whether *model* is one of those whose rows can join and leave a shared cache.
+    Return why rows of *model* cannot join and leave a shared cache; empty if its kind allows it.
 
     That takes a plain cache of keys and values in every layer, explicit positions, and nothing
     of its own in how ``generate()`` prepares a pass. The others have ``generate()``.
     """
-    parameters = inspect.signature(model.forward).parameters
+    if not has_plain_cache(model):
+        return "its cache can't be shared"
+    if model.config.is_encoder_decoder or not _prepares_as_usual(type(model)):
+        return "it prepares a pass in a way of its own"
+    if not {"attention_mask", "position_ids"} <= set(_parameters(model)):
+        return "it takes no positions"
+    return ""
+
+
+def has_plain_cache(model: Any) -> bool:
+    """Return whether every layer of *model* keeps keys and values of all tokens, and no more."""
+    layers = DynamicCache(config=model.config).layers
     return (
-        {"attention_mask", "position_ids", "past_key_values"} <= set(parameters)
-        and not model.config.is_encoder_decoder
-        and _prepares_as_usual(type(model))
-        and _has_plain_cache(model)
+        bool(layers)
+        and all(type(layer) is DynamicLayer for layer in layers)
+        and model._supports_default_dynamic_cache()  # noqa: SLF001  # nothing public says it
     )
+
+
+@torch.inference_mode()
+def cache_parameter(model: Any) -> str | None:
+    """
+    Return the name of the parameter by which *model* takes a cache, found by trying tiny passes.
+
+    Releases differ in that name: ``past_key_values``, and since transformers 5.24 ``cache``. In
+    each, a model takes a cache by the name by which it returns one. Code that comes with a model
+    may keep the old name for what it takes.
+
+    Returns:
+        None if *model* fills no cache that it is given.
+    """
+    token = torch.zeros((1, 1), dtype=torch.long, device=model.device)
+    output = model(input_ids=token, use_cache=True)
+    names = [name for name, value in output.items() if isinstance(value, Cache)]
+    taken = [name for name in (*names, "past_key_values") if name in _parameters(model)]
+    return next((name for name in taken if _fills_cache(model, name)), None)
+
+
+def _fills_cache(model: Any, cache_name: str) -> bool:
+    """Return whether *model* reads two rows of different length into a cache."""
+    rows = [_TrialRow([0]), _TrialRow([0, 0])]
+    batch = Batch(model, cache_name)
+    batch.fill(rows)
+    try:
+        batch.read()
+    except Exception:  # noqa: BLE001  # whatever it is, generate() may still answer
+        _log.info("Trying a shared cache as %s= failed.", cache_name, exc_info=True)
+        return False
+    return batch.columns == len(rows[-1].tokens)
+
+
+@attrs.define
+class _TrialRow:
+    tokens: list[int]
 
 
 def _prepares_as_usual(model_class: Any) -> bool:
@@ -53,13 +104,8 @@ def _prepares_as_usual(model_class: Any) -> bool:
     return all(getattr(model_class, name) is getattr(GenerationMixin, name) for name in own)
 
 
-def _has_plain_cache(model: Any) -> bool:
-    layers = DynamicCache(config=model.config).layers
-    return (
-        bool(layers)
-        and all(type(layer) is DynamicLayer for layer in layers)
-        and model._supports_default_dynamic_cache()  # noqa: SLF001  # nothing public says it
-    )
+def _parameters(model: Any) -> Collection[str]:
+    return inspect.signature(model.forward).parameters
 
 
 class Batch:
@@ -69,11 +115,15 @@ class Batch:
     A pass that raises leaves the cache unusable: drop the batch, its rows hold all that is needed
     to fill another one. Memory that would not suffice is a :class:`MemoryError`.
 
+    Args:
+        model: One that has no :func:`obstacle`.
+        cache_name: As :func:`cache_parameter` found it.
+
     Attributes:
         rows: In the order of the logits.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, cache_name: str) -> None:
         self.rows: list[Any] = []
         self._model = model
         self._pads: list[int] = []
@@ -82,8 +132,9 @@ class Batch:
         count = len(self._cache.layers)
         self._layers = [_Layer(count - n) for n in range(count)]
         self._cache.layers = list(self._layers)
-        parameters = inspect.signature(model.forward).parameters
-        self._only_last = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
+        self._settings: dict[str, Any] = {cache_name: self._cache, "use_cache": True}
+        if "logits_to_keep" in _parameters(model):
+            self._settings["logits_to_keep"] = 1
 
     @property
     def columns(self) -> int:
@@ -145,9 +196,7 @@ class Batch:
             input_ids=tokens,
             attention_mask=(columns >= pads).long(),
             position_ids=(columns[begin:] - pads).clamp(min=0),
-            past_key_values=self._cache,
-            use_cache=True,
-            **self._only_last,
+            **self._settings,
         )
         logits: Tensor = output.logits[:, -1].to(device=tokens.device, dtype=torch.float32)
         return logits

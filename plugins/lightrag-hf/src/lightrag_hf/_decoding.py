@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
+import transformers
 from torch import Tensor
 
-from lightrag_hf._batch import Batch, can_be_batched
+from lightrag_hf._batch import Batch, cache_parameter, has_plain_cache, obstacle
 from lightrag_hf._calls import Call, CallQueue, closed_error
 from lightrag_hf._errors import is_out_of_memory, translation
 from lightrag_hf._generate import generate, needs_generate
@@ -45,13 +47,21 @@ class Decoding(Protocol):
 
 
 def decoding(model: Any, model_name: str) -> Decoding:
-    """Return how *model* is run: many calls at once if its kind allows it."""
-    foreign = needs_generate(model.generation_config)
-    if can_be_batched(model) and not foreign:
-        return SharedDecoding(model, model_name)
-    why = f"its settings have {', '.join(foreign)}" if foreign else "its cache can't be shared"
-    _log.info("%s answers one call at a time: %s.", model_name, why)
+    """Return how *model* is run: many calls at once if it allows that, which tiny passes try."""
+    why = _foreign_settings(model) or obstacle(model)
+    cache_name = None if why else cache_parameter(model)
+    if cache_name is not None:
+        return SharedDecoding(partial(Batch, model, cache_name), model_name)
+    # With a plain cache, calls are expected to share passes: whoever waits longer should know why.
+    level = logging.WARNING if has_plain_cache(model) else logging.INFO
+    why = why or f"it fills no cache that it is given (transformers {transformers.__version__})"
+    _log.log(level, "%s answers one call at a time: %s.", model_name, why)
     return SingleDecoding(model, model_name)
+
+
+def _foreign_settings(model: Any) -> str:
+    names = needs_generate(model.generation_config)
+    return f"its settings have {', '.join(names)}" if names else ""
 
 
 class SharedDecoding:
@@ -63,13 +73,17 @@ class SharedDecoding:
     its tokens are read again when it is back.
 
     Long prompts are read a piece at a time, between the steps of the answers under way.
+
+    Args:
+        open_batch: Makes an empty batch of the model.
+        model_name: For errors.
     """
 
-    def __init__(self, model: Any, model_name: str) -> None:
-        self._model = model
+    def __init__(self, open_batch: Callable[[], Batch], model_name: str) -> None:
+        self._open_batch = open_batch
         self._model_name = model_name
-        self._batch = Batch(model)
-        self._joining = Batch(model)
+        self._batch = open_batch()
+        self._joining = open_batch()
         self._most_rows = _MOST_ROWS
 
     @property
@@ -78,17 +92,17 @@ class SharedDecoding:
 
     def abandon(self) -> Sequence[Call]:
         calls = [*self._batch.rows, *self._joining.rows]
-        self._batch, self._joining = Batch(self._model), Batch(self._model)
+        self._batch, self._joining = self._open_batch(), self._open_batch()
         return calls
 
     def turn(self, queue: CallQueue) -> None:
         if not self._joining.rows and (calls := self._next(queue)):
             self._joining.fill(calls)
         if self._joining.rows and (exc := _failure_of(self._read)):
-            failed, self._joining = self._joining.rows, Batch(self._model)
+            failed, self._joining = self._joining.rows, self._open_batch()
             self._recover(failed, len(self._batch.rows), exc, queue)
         if self._batch.rows and (exc := _failure_of(self._go_on)):
-            failed, self._batch = self._batch.rows, Batch(self._model)
+            failed, self._batch = self._batch.rows, self._open_batch()
             self._recover(failed, len(self._joining.rows), exc, queue)
         if queue.is_empty and not self.is_busy:
             self._most_rows = _MOST_ROWS
@@ -109,7 +123,7 @@ class SharedDecoding:
     def _read(self) -> None:
         """Read a piece of the prompts that join; with the last one, they have."""
         if all(call.is_over for call in self._joining.rows):
-            self._joining = Batch(self._model)
+            self._joining = self._open_batch()
             return
         logits = self._joining.read()
         if logits is not None:
@@ -121,7 +135,7 @@ class SharedDecoding:
             self._batch = self._joining
         elif self._joining.rows:
             self._batch.add(self._joining)
-        self._joining = Batch(self._model)
+        self._joining = self._open_batch()
 
     def _go_on(self) -> None:
         self._batch.keep([not call.is_over for call in self._batch.rows])
