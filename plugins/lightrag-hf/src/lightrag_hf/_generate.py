@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, StoppingCriteria
-from transformers.generation.streamers import BaseStreamer
 
 from lightrag_hf._calls import Call
 from lightrag_hf._sampling import Sampling
@@ -46,31 +45,60 @@ def needs_generate(generation_config: GenerationConfig) -> list[str]:
 
 
 @torch.inference_mode()
-def generate(model: Any, call: Call, is_wanted: Callable[[], bool]) -> None:
+def generate(model: Any, call: Call, is_stopped: Callable[[], bool]) -> None:
     """
     Answer *call*.
 
     Args:
         model: Of any kind that ``generate()`` knows.
         call: Over at the end, unless it was given up.
-        is_wanted: Asked for every token; once it says no, the call is given up.
+        is_stopped: Asked for every token; once it says yes, the call is given up.
     """
     prompt = torch.tensor([call.tokens], device=model.device)
-    streamer = None if _uses_beams(model) else _Delivery(call)
+    delivery = _Delivery(call, is_stopped)
+    # The beams of a search change their minds, so its answer comes at the end.
+    is_streamed = (model.generation_config.num_beams or 1) == 1
     with torch.random.fork_rng(_devices(model), enabled=call.ask.sampling.seed is not None):
         if call.ask.sampling.seed is not None:
             torch.manual_seed(call.ask.sampling.seed)
         answer = model.generate(
             prompt,
             attention_mask=torch.ones_like(prompt),
-            streamer=streamer,
-            stopping_criteria=[_Until(is_wanted)],
+            streamer=delivery if is_streamed else None,
+            stopping_criteria=[delivery],
             **_settings(model.generation_config, call),
         )
-    if streamer is None:
-        _deliver(call, answer[0, prompt.shape[1] :])
-    if is_wanted():
+    _deliver(call, answer[0, len(call.tokens) :])
+    if not (call.is_over or is_stopped()):
         call.cut()
+
+
+class _Delivery(StoppingCriteria):
+    """A streamer that hands tokens on, and a criterion that stops when nobody wants more."""
+
+    def __init__(self, call: Call, is_stopped: Callable[[], bool]) -> None:
+        self._call = call
+        self._is_stopped = is_stopped
+        self._is_answer = False
+
+    def put(self, value: Tensor) -> None:
+        if self._is_answer:
+            _deliver(self._call, value)
+        # The first that come are the prompt.
+        self._is_answer = True
+
+    def end(self) -> None:
+        """Nothing is held back."""
+
+    def __call__(self, input_ids: Tensor, _scores: Any, **_kwargs: Any) -> Tensor:
+        is_over = self._call.is_over or self._is_stopped()
+        return torch.full((len(input_ids),), is_over, device=input_ids.device)
+
+
+def _deliver(call: Call, tokens: Tensor) -> None:
+    for token in tokens.flatten().tolist():
+        if not call.is_over:
+            call.take(token)
 
 
 def _settings(generation_config: GenerationConfig, call: Call) -> dict[str, Any]:
@@ -101,41 +129,5 @@ def _sampling_settings(sampling: Sampling) -> dict[str, Any]:
     }
 
 
-def _uses_beams(model: Any) -> bool:
-    return (model.generation_config.num_beams or 1) > 1
-
-
 def _devices(model: Any) -> list[Any]:
     return [model.device] if model.device.type == "cuda" else []
-
-
-def _deliver(call: Call, tokens: Tensor) -> None:
-    for token in tokens.flatten().tolist():
-        if not call.is_over:
-            call.take(token)
-
-
-class _Delivery(BaseStreamer):
-    """Hands tokens on as they come; the first that come are the prompt."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._is_answer = False
-
-    def put(self, value: Tensor) -> None:
-        if self._is_answer:
-            _deliver(self._call, value)
-        self._is_answer = True
-
-    def end(self) -> None:
-        """Nothing is held back."""
-
-
-class _Until(StoppingCriteria):
-    """Stops when nobody wants more."""
-
-    def __init__(self, is_wanted: Callable[[], bool]) -> None:
-        self._is_wanted = is_wanted
-
-    def __call__(self, input_ids: Tensor, _scores: Any, **_kwargs: Any) -> Tensor:
-        return torch.full((len(input_ids),), not self._is_wanted(), device=input_ids.device)
