@@ -8,13 +8,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 from lightrag_hf._calls import Ask
-from lightrag_hf._connect import Hub
 from lightrag_hf._engine import Engine
-from lightrag_hf._language_model import load
-from lightrag_hf._loading import model_key, shared
+from lightrag_hf._models import lent_engine
 from lightrag_hf._prompt import context_window, prompt_tokens, room_for_answer
 from lightrag_hf._sampling import sampling_of
-from lightrag_hf.options import HFLLMOptions
+from lightrag_hf.options import HFLLMOptions, HFOptions
 from ragcore import Chunk, Completion, CompletionRequest, UnsupportedError
 
 _log = logging.getLogger("lightrag_hf")
@@ -22,19 +20,10 @@ _log = logging.getLogger("lightrag_hf")
 
 @asynccontextmanager
 async def open_completion(
-    client: Hub, model_name: str, options: HFLLMOptions
+    client: HFOptions, model_name: str, options: HFLLMOptions
 ) -> AsyncIterator[HFCompletion]:
-    """
-    Load the model, or find it loaded, and lend it.
-
-    Raises:
-        ProviderError, OptionsError, UnsupportedError: As :func:`lightrag_hf._language_model.load`.
-    """
-    key = model_key("completion", client, model_name, options)
-    loaded = shared(
-        key, lambda: load(client, model_name, options), Engine.close, options.keep_alive
-    )
-    async with loaded as engine:
+    """Lend a model that completes; raises as :func:`lightrag_hf._models.lent_engine`."""
+    async with lent_engine(client, model_name, options) as engine:
         backend = HFCompletion(engine, model_name)
         if options.num_ctx is not None and options.num_ctx > backend.limit:
             _log.warning(

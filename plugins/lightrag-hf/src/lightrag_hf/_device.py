@@ -125,15 +125,12 @@ def _is_there(device: torch.device) -> bool:
     module = {"cuda": torch.cuda, "xpu": torch.xpu, "mps": torch.backends.mps}[device.type]
     if not module.is_available():
         return False
-    return not _is_numbered(device) or device.index < _count(device)
+    count = int(getattr(torch, device.type).device_count())
+    return not _is_numbered(device) or device.index < count
 
 
 def _is_numbered(device: torch.device) -> bool:
     return ":" in str(device)
-
-
-def _count(device: torch.device) -> int:
-    return int(getattr(torch, device.type).device_count())
 
 
 def _no_device(asked: str) -> OptionsError:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Any
 
 import attrs
 import numpy as np
@@ -27,29 +30,34 @@ class Row:
         ids: Tokens.
         types: Segment of each token; empty where the model has none.
         skipped: Tokens at the beginning that pooling leaves out.
+        is_cut: Whether the text has more than this.
     """
 
     ids: Sequence[int]
     types: Sequence[int] = ()
     skipped: int = 0
+    is_cut: bool = False
 
 
 class _Call:
     """Rows that one caller waits for."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, arrival: int) -> None:
+        self.arrival = arrival
         self.vectors: Future[Vectors] = Future()
-        self._found: list[npt.NDArray[np.float32] | None] = [None] * count
+        self._found: list[Any] = [None] * count
         self._missing = count
 
     def put(self, position: int, vector: npt.NDArray[np.float32]) -> None:
         self._found[position] = vector
         self._missing -= 1
-        if self._missing == 0 and self.vectors.set_running_or_notify_cancel():
-            self.vectors.set_result(np.stack([row for row in self._found if row is not None]))
+        if self._missing == 0:
+            # The caller may have left.
+            with suppress(InvalidStateError):
+                self.vectors.set_result(np.stack(self._found))
 
     def fail(self, exc: BaseException) -> None:
-        if not self.vectors.done() and self.vectors.set_running_or_notify_cancel():
+        with suppress(InvalidStateError):
             self.vectors.set_exception(exc)
 
 
@@ -58,7 +66,6 @@ class _Waiting:
     row: Row
     call: _Call
     position: int
-    arrival: int
 
     @property
     def length(self) -> int:
@@ -83,13 +90,13 @@ class ForwardQueue:
         self,
         compute: Callable[[Sequence[Row]], Vectors],
         batch_tokens: int,
-        recover: Callable[[], None] = lambda: None,
+        recover: Callable[[], None],
     ) -> None:
         self._compute = compute
         self._batch_tokens = batch_tokens
         self._recover = recover
         self._waiting: list[_Waiting] = []
-        self._arrivals = 0
+        self._arrivals = itertools.count()
         self._is_closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="lightrag-hf-embed", daemon=True)
@@ -102,15 +109,12 @@ class ForwardQueue:
         Raises:
             RuntimeError: The queue is closed.
         """
-        call = _Call(len(rows))
         with self._changed:
             if self._is_closed:
                 raise _closed_error()
-            self._waiting += [
-                _Waiting(row, call, position, self._arrivals) for position, row in enumerate(rows)
-            ]
+            call = _Call(len(rows), next(self._arrivals))
+            self._waiting += [_Waiting(row, call, at) for at, row in enumerate(rows)]
             self._waiting.sort(key=lambda waiting: -waiting.length)
-            self._arrivals += 1
             self._changed.notify()
         return call.vectors
 
@@ -142,7 +146,7 @@ class ForwardQueue:
         return []
 
     def _take(self) -> list[_Waiting]:
-        oldest = min(range(len(self._waiting)), key=lambda at: self._waiting[at].arrival)
+        oldest = min(range(len(self._waiting)), key=lambda at: self._waiting[at].call.arrival)
         begin, end = 0, 0
         while end <= oldest:
             begin = end
