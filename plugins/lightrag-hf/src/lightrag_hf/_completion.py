@@ -13,7 +13,7 @@ from lightrag_hf._models import lent_engine
 from lightrag_hf._prompt import context_window, prompt_tokens, room_for_answer
 from lightrag_hf._sampling import sampling_of
 from lightrag_hf.options import HFLLMOptions, HFOptions
-from ragcore import Chunk, Completion, CompletionRequest, UnsupportedError
+from ragcore import Chunk, Completion, CompletionRequest
 
 _log = logging.getLogger("lightrag_hf")
 
@@ -56,7 +56,7 @@ class HFCompletion:
             ContextLengthError: The prompt does not fit into the context window.
             InvalidRequestError: The model's chat template refuses the messages.
             OptionsError: An option is out of range.
-            UnsupportedError: The model has no chat template, or images were sent.
+            UnsupportedError: The model has no chat template.
             ProviderError: The model failed, or does not fit into memory.
         """
         text = ""
@@ -79,11 +79,8 @@ class HFCompletion:
 
     def _ask(self, request: CompletionRequest) -> Ask:
         options: HFLLMOptions = request.options
-        if request.response_format is not None:
-            raise UnsupportedError(
-                "response_format: lightrag-hf can't force the form of an answer."
-            )
         generation_config = self._engine.model.generation_config
+        own = generation_config.stop_strings or ()
         sampling = sampling_of(options, generation_config)
         prompt = prompt_tokens(self._engine.tokenizer, request.messages)
         room = room_for_answer(prompt, min(options.num_ctx or self.limit, self.limit))
@@ -93,9 +90,5 @@ class HFCompletion:
             prompt=prompt,
             max_tokens=min(longest or room, room),
             sampling=sampling,
-            stop=(*(options.stop or ()), *_stop_strings(generation_config.stop_strings)),
+            stop=(*(options.stop or ()), *([own] if isinstance(own, str) else own)),
         )
-
-
-def _stop_strings(found: str | list[str] | None) -> list[str]:
-    return [found] if isinstance(found, str) else list(found or ())

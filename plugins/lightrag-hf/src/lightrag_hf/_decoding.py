@@ -38,10 +38,6 @@ class SharedDecoding:
     its tokens are read again when it is back.
 
     Long prompts are read a piece at a time, between the steps of the answers under way.
-
-    Args:
-        open_batch: Makes an empty batch of the model.
-        model_name: For errors.
     """
 
     def __init__(self, open_batch: Callable[[], Batch], model_name: str) -> None:
@@ -190,11 +186,9 @@ def _fail(calls: Sequence[Call], model_name: str, exc: Exception) -> None:
         call.fail(error)
 
 
-def _error(model_name: str, exc: Exception) -> Exception:
+def _error(model_name: str, exc: Exception) -> RagcoreError:
     if is_out_of_memory(exc):
         return translation(model_name, exc)
-    if isinstance(exc, RagcoreError):
-        return exc
     return ProviderError(f"{model_name!r} failed while answering: {type(exc).__name__}: {exc}")
 
 

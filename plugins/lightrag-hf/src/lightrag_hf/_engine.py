@@ -35,17 +35,14 @@ class Engine:
         tokenizer: The model's.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, model_name: str = "") -> None:
+    def __init__(self, model: Any, tokenizer: Any, model_name: str) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self._eos = frozenset(_eos(model, tokenizer))
         self._queue = CallQueue()
-        self._thread = threading.Thread(
-            target=self._work,
-            args=(decoding(model, model_name or model.config.name_or_path),),
-            name="lightrag-hf-engine",
-            daemon=True,
-        )
+        work = (decoding(model, model_name),)
+        name = "lightrag-hf-engine"
+        self._thread = threading.Thread(target=self._work, args=work, name=name, daemon=True)
         self._thread.start()
 
     async def answer(self, ask: Ask) -> AsyncGenerator[Chunk, None]:
@@ -92,19 +89,14 @@ class Engine:
             _log.exception("The engine's thread ended.")
         finally:
             self._queue.close()
-            self._give_up(decoding)
+            waiting = iter(self._queue.take, None)
+            for call in (*decoding.abandon(), *waiting):
+                call.fail(closed_error())
 
     def _has_work(self, decoding: _Decoding) -> bool:
         if not decoding.is_busy:
             self._queue.wait()
         return not self._queue.is_closed
-
-    def _give_up(self, decoding: _Decoding) -> None:
-        calls = list(decoding.abandon())
-        while call := self._queue.take():
-            calls.append(call)
-        for call in calls:
-            call.fail(closed_error())
 
 
 def _eos(model: Any, tokenizer: Any) -> list[int]:

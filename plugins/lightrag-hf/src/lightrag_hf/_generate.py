@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, StoppingCriteria
 
 from lightrag_hf._calls import Call
-from lightrag_hf._sampling import Sampling
+from lightrag_hf._sampling import OF_SAMPLING
 
 # Settings of a model that its answers don't depend on, or that the shared loop follows too.
 _FOLLOWED = {
@@ -104,28 +105,20 @@ def _deliver(call: Call, tokens: Tensor) -> None:
 def _settings(generation_config: GenerationConfig, call: Call) -> dict[str, Any]:
     eos = sorted(call.eos) or None
     padding = generation_config.pad_token_id
+    sampling = attrs.asdict(call.ask.sampling)
+    del sampling["seed"]
+    if not call.ask.sampling.do_sample:
+        # transformers warns of settings that greedy decoding does not use.
+        sampling |= dict.fromkeys(OF_SAMPLING)
     return {
+        **sampling,
+        "min_p": sampling["min_p"] or None,
         "max_new_tokens": call.ask.max_tokens,
         "eos_token_id": eos,
         "pad_token_id": padding if padding is not None or eos is None else eos[0],
         "stop_strings": None,
         "num_return_sequences": 1,
         "return_dict_in_generate": False,
-        "repetition_penalty": call.ask.sampling.repetition_penalty,
-        **_sampling_settings(call.ask.sampling),
-    }
-
-
-def _sampling_settings(sampling: Sampling) -> dict[str, Any]:
-    if not sampling.do_sample:
-        # transformers warns of settings that greedy decoding does not use.
-        return dict.fromkeys(("temperature", "top_k", "top_p", "min_p")) | {"do_sample": False}
-    return {
-        "do_sample": True,
-        "temperature": sampling.temperature,
-        "top_k": sampling.top_k,
-        "top_p": sampling.top_p,
-        "min_p": sampling.min_p or None,
     }
 
 

@@ -22,7 +22,7 @@ def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 
     Raises:
         InvalidRequestError: The model's template refuses these messages.
-        UnsupportedError: The model has no chat template, or images were sent.
+        UnsupportedError: The model has no chat template.
     """
     text = _rendered(tokenizer, messages)
     if not tokenizer.is_fast:
@@ -68,8 +68,6 @@ def room_for_answer(prompt: Sequence[int], window: int) -> int:
 
 
 def _rendered(tokenizer: Any, messages: Sequence[Message]) -> str:
-    if any(message.images for message in messages):
-        raise UnsupportedError("images: models of lightrag-hf read text only; leave images out.")
     if not tokenizer.chat_template:
         raise UnsupportedError(
             "This model has no chat template: it was not trained to answer. Take its variant for "
