@@ -10,9 +10,9 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Collection, Sequence
+from types import SimpleNamespace
 from typing import Any, Protocol
 
-import attrs
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -33,11 +33,6 @@ _PREFILL_COLUMNS = 512
 class Row(Protocol):
     """What a batch has to know of an answer."""
 
-    tokens: list[int]
-
-
-@attrs.define
-class _TrialRow:
     tokens: list[int]
 
 
@@ -80,7 +75,7 @@ def cache_parameter(model: Any) -> str | None:
 
 def _fills_cache(model: Any, cache_name: str) -> bool:
     """Return whether *model* reads two rows of different length into a cache."""
-    rows = [_TrialRow([0]), _TrialRow([0, 0])]
+    rows: list[Any] = [SimpleNamespace(tokens=[0]), SimpleNamespace(tokens=[0, 0])]
     batch = Batch(model, cache_name)
     batch.fill(rows)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from contextlib import suppress
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]  # as it is there
@@ -35,27 +36,17 @@ def choose_device(asked: str) -> torch.device:
         OptionsError: There is no such device on this machine; says what there is.
     """
     if asked == "auto":
-        return torch.device(next(kind for kind in _KINDS if is_usable(torch.device(kind))))
-    try:
+        return torch.device(next(kind for kind in _KINDS if _is_usable(torch.device(kind))))
+    # A name that torch does not know.
+    with suppress(RuntimeError):
         device = torch.device(asked)
-    except RuntimeError:
-        raise _no_device(asked) from None
-    if device.type not in _KINDS or not is_usable(device):
-        raise _no_device(asked)
-    return device
-
-
-def is_usable(device: torch.device) -> bool:
-    """Tell whether *device* is there and computes: an old driver has devices that do not."""
-    if device.type == "cpu":
-        return True
-    if not _is_there(device):
-        return False
-    try:
-        return bool((torch.ones(1, device=device) + 1).item())
-    except (RuntimeError, AssertionError, NotImplementedError) as exc:
-        _log.warning("%s is there and can't be used: %s", device, exc)
-        return False
+        if device.type in _KINDS and _is_usable(device):
+            return device
+    there = [kind for kind in _KINDS if _is_usable(torch.device(kind))]
+    raise OptionsError(
+        f"device: {asked!r} is not on this machine, or not usable; there is: {', '.join(there)}. "
+        "Pass device='auto' for the best of them."
+    )
 
 
 def load_arguments(
@@ -85,20 +76,6 @@ def dtype_of(options: HFModelOptions, device: torch.device) -> Any:
     return torch.float32 if device.type == "cpu" else "auto"
 
 
-def free_memory(device: torch.device) -> int | None:
-    """Return how many bytes *device* has left; None where torch does not say."""
-    match device.type:
-        case "cpu":
-            return int(psutil.virtual_memory().available)
-        case "cuda" | "xpu" as kind:
-            module = getattr(torch, kind)
-            kept_by_torch = module.memory_reserved(device) - module.memory_allocated(device)
-            return int(module.mem_get_info(device)[0] + kept_by_torch)
-        case "mps":
-            return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    return None
-
-
 def require_memory(device: torch.device, needed: int) -> None:
     """
     Make sure that *device* can spare *needed* bytes.
@@ -108,7 +85,7 @@ def require_memory(device: torch.device, needed: int) -> None:
     Raises:
         MemoryError: It can't.
     """
-    free = free_memory(device)
+    free = _free_memory(device)
     if free is not None and needed > free * _SPARE_SHARE:
         raise MemoryError(
             f"{needed / _MIB:,.1f} MiB are needed, and {device} has {free / _MIB:,.1f} left"
@@ -119,6 +96,19 @@ def empty_cache(device: torch.device) -> None:
     """Give back to *device* what torch keeps of it for later."""
     if device.type != "cpu":
         getattr(torch, device.type).empty_cache()
+
+
+def _is_usable(device: torch.device) -> bool:
+    """Tell whether *device* is there and computes: an old driver has devices that do not."""
+    if device.type == "cpu":
+        return True
+    if not _is_there(device):
+        return False
+    try:
+        return bool((torch.ones(1, device=device) + 1).item())
+    except (RuntimeError, AssertionError, NotImplementedError) as exc:
+        _log.warning("%s is there and can't be used: %s", device, exc)
+        return False
 
 
 def _is_there(device: torch.device) -> bool:
@@ -133,12 +123,18 @@ def _is_numbered(device: torch.device) -> bool:
     return ":" in str(device)
 
 
-def _no_device(asked: str) -> OptionsError:
-    there = [kind for kind in _KINDS if is_usable(torch.device(kind))]
-    return OptionsError(
-        f"device: {asked!r} is not on this machine, or not usable; there is: {', '.join(there)}. "
-        "Pass device='auto' for the best of them."
-    )
+def _free_memory(device: torch.device) -> int | None:
+    """Return how many bytes *device* has left; None where torch does not say."""
+    match device.type:
+        case "cpu":
+            return int(psutil.virtual_memory().available)
+        case "cuda" | "xpu" as kind:
+            module = getattr(torch, kind)
+            kept_by_torch = module.memory_reserved(device) - module.memory_allocated(device)
+            return int(module.mem_get_info(device)[0] + kept_by_torch)
+        case "mps":
+            return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return None
 
 
 def _quantization(options: HFModelOptions) -> Any:
@@ -159,27 +155,19 @@ def _placement(options: HFModelOptions, device: torch.device, files: ModelFiles)
         return _spread(options)
     if device.type == "cpu":
         return {}
-    if not _is_numbered(device) and not _fits(device, files):
-        _log.info("%s is too big for %s alone: it is spread", files.folder.name, device)
-        return _spread(options)
-    return {"device_map": {"": device}}
+    free = _free_memory(device)
+    fits = free is None or files.weight_bytes < free * _WEIGHTS_SHARE
+    if fits or _is_numbered(device):
+        return {"device_map": {"": device}}
+    _log.info("%s is too big for %s alone: it is spread", files.folder.name, device)
+    return _spread(options)
 
 
 def _spread(options: HFModelOptions) -> dict[str, Any]:
-    return {
-        "device_map": "auto",
-        "max_memory": _max_memory(options),
-        "offload_folder": options.offload_folder and str(options.offload_folder),
+    # accelerate wants accelerators by number.
+    limits = {
+        int(key) if key.isdecimal() else key: size
+        for key, size in (options.max_memory or {}).items()
     }
-
-
-def _max_memory(options: HFModelOptions) -> dict[int | str, Any] | None:
-    """Return *max_memory* with accelerators by number, as accelerate wants them."""
-    if options.max_memory is None:
-        return None
-    return {int(key) if key.isdecimal() else key: size for key, size in options.max_memory.items()}
-
-
-def _fits(device: torch.device, files: ModelFiles) -> bool:
-    free = free_memory(device)
-    return free is None or files.weight_bytes < free * _WEIGHTS_SHARE
+    folder = options.offload_folder and str(options.offload_folder)
+    return {"device_map": "auto", "max_memory": limits or None, "offload_folder": folder}

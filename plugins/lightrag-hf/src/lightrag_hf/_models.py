@@ -97,7 +97,7 @@ def _engine(model_name: str, files: ModelFiles, options: HFLLMOptions) -> Engine
     arguments = load_arguments(options, device, files)
     with building():
         tokenizer = _chat_tokenizer(model_name, files.folder, options)
-        _check_completes(model_name, _config(files.folder, options))
+        _check_completes(model_name, _read(AutoConfig, files.folder, options))
         model = AutoModelForCausalLM.from_pretrained(files.folder, **arguments)
         _touch(model)
     return Engine(model, tokenizer, model_name)
@@ -113,32 +113,26 @@ def _encoder(model_name: str, files: ModelFiles, options: HFEmbeddingOptions) ->
     device = choose_device(options.device)
     arguments = load_arguments(options, device, ModelFiles(recipe.transformer))
     with building():
-        config = _config(recipe.transformer, options)
+        config = _read(AutoConfig, recipe.transformer, options)
         for part in (config, getattr(config, "text_config", config)):
             # Decoders keep for later tokens what only generation needs.
             part.use_cache = False
-        kind = _reading_class(config)
-        model = kind.from_pretrained(recipe.transformer, config=config, **arguments)
-        tokenizer = _tokenizer(recipe.transformer, options)
+        model = _reading_class(config).from_pretrained(
+            recipe.transformer, config=config, **arguments
+        )
+        tokenizer = _read(AutoTokenizer, recipe.transformer, options)
     _check_length(model.config, options)
     return Encoder(model, Reader(tokenizer, recipe), recipe, options.batch_tokens)
 
 
-def _config(folder: Path, options: HFModelOptions) -> Any:
-    return AutoConfig.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=options.trust_remote_code
-    )
-
-
-def _tokenizer(folder: Path, options: HFModelOptions) -> Any:
-    return AutoTokenizer.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=options.trust_remote_code
-    )
+def _read(kind: Any, folder: Path, options: HFModelOptions) -> Any:
+    code = options.trust_remote_code
+    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=code)
 
 
 def _chat_tokenizer(model_name: str, folder: Path, options: HFLLMOptions) -> Any:
     try:
-        return without_limits(_tokenizer(folder, options))
+        return without_limits(_read(AutoTokenizer, folder, options))
     except (ValueError, OSError) as exc:
         if "trust_remote_code" in str(exc):
             raise

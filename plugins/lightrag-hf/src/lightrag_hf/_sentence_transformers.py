@@ -139,7 +139,10 @@ def _listed(folder: Path, modules: list[dict[str, str]]) -> Recipe:
 
 def _default(folder: Path) -> Recipe:
     """Return what sentence-transformers does with a model that was not made for it."""
-    mode = _default_pooling(folder)
+    config = read_json(folder / "config.json")
+    architectures = config.get("architectures") or [""]
+    is_causal = architectures[0].endswith("ForCausalLM") and config.get("is_causal", True)
+    mode = "lasttoken" if is_causal else "mean"
     _log.info(
         "%s has no sentence-transformers files: %s pooling, vectors not normalised", folder, mode
     )
@@ -149,13 +152,6 @@ def _default(folder: Path) -> Recipe:
         max_length=_max_length(folder, None),
         chat="flat" if _has_chat_template(folder) else None,
     )
-
-
-def _default_pooling(folder: Path) -> str:
-    config = read_json(folder / "config.json")
-    architectures = config.get("architectures") or [""]
-    is_causal = architectures[0].endswith("ForCausalLM") and config.get("is_causal", True)
-    return "lasttoken" if is_causal else "mean"
 
 
 def _has_chat_template(folder: Path) -> bool:
@@ -249,13 +245,10 @@ def dimensions_of(recipe: Recipe) -> int | None:
     projected = [int(settings["out_features"]) for settings in dense]
     if recipe.cut_dimensions or projected:
         return recipe.cut_dimensions or projected[-1]
-    width = _width(read_json(recipe.transformer / "config.json"))
+    config = read_json(recipe.transformer / "config.json")
+    config |= config.get("text_config") or {}
+    width = next((config[name] for name in _WIDTHS if name in config), None)
     return width and width * len(recipe.pooling)
-
-
-def _width(config: dict[str, Any]) -> int | None:
-    config = config | (config.get("text_config") or {})
-    return next((config[name] for name in _WIDTHS if name in config), None)
 
 
 def _require(is_so: bool, folder: Path, what: str) -> None:

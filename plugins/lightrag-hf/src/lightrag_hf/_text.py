@@ -41,12 +41,9 @@ class TextStream:
         if found:
             self.is_stopped, self._held = True, ""
             return text[: min(found)]
-        split = len(text) - self._beginning_of_a_stop(text)
+        split = len(text) - max((_overlap(text, stop) for stop in self._stop), default=0)
         self._held = text[split:]
         return text[:split]
-
-    def _beginning_of_a_stop(self, text: str) -> int:
-        return max((_overlap(text, stop) for stop in self._stop), default=0)
 
 
 def _overlap(text: str, stop: str) -> int:
