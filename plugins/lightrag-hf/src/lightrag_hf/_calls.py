@@ -121,12 +121,7 @@ class CallQueue:
         self._change = threading.Condition()
 
     def put(self, call: Call) -> None:
-        """
-        Append *call*.
-
-        Raises:
-            InterruptedStreamError: The queue is closed.
-        """
+        """Append *call*; once the queue is closed, that is an InterruptedStreamError."""
         with self._change:
             if self.is_closed:
                 raise closed_error()

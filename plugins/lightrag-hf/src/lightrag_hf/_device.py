@@ -29,12 +29,7 @@ _MIB = 2**20
 
 
 def choose_device(asked: str) -> torch.device:
-    """
-    Return the device that *asked* names; ``"auto"`` is the best usable one.
-
-    Raises:
-        OptionsError: There is no such device on this machine; says what there is.
-    """
+    """Return the device that *asked* names, if it is usable; ``"auto"`` is the best that is."""
     if asked == "auto":
         return torch.device(next(kind for kind in _KINDS if _is_usable(torch.device(kind))))
     # A name that torch does not know.
@@ -52,12 +47,7 @@ def choose_device(asked: str) -> torch.device:
 def load_arguments(
     options: HFModelOptions, device: torch.device, files: ModelFiles
 ) -> dict[str, Any]:
-    """
-    Return the keyword arguments of ``from_pretrained`` that *options* stand for.
-
-    Raises:
-        UnsupportedError: *quantization* is asked for and bitsandbytes is missing.
-    """
+    """Return the keyword arguments of ``from_pretrained`` that *options* stand for."""
     chosen = {
         "dtype": dtype_of(options, device),
         "attn_implementation": options.attn_implementation,
@@ -78,12 +68,9 @@ def dtype_of(options: HFModelOptions, device: torch.device) -> Any:
 
 def require_memory(device: torch.device, needed: int) -> None:
     """
-    Make sure that *device* can spare *needed* bytes.
+    Raise MemoryError unless *device* can spare *needed* bytes.
 
     A CPU's allocator gives what is not there, and the kernel then kills the process.
-
-    Raises:
-        MemoryError: It can't.
     """
     free = _free_memory(device)
     if free is not None and needed > free * _SPARE_SHARE:

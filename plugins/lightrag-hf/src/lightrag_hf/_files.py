@@ -80,12 +80,7 @@ def model(
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """
-    Return the object in *path*, empty if there is no such file.
-
-    Raises:
-        NotFoundError: The file holds something else.
-    """
+    """Return the object in *path*, empty if there is no such file."""
     if not path.is_file():
         return {}
     problem = NotFoundError(f"{str(path)!r} holds no JSON object; fetch the model again.")

@@ -77,13 +77,13 @@ class ForwardQueue:
     Runs *compute* in a thread of its own, over batches of rows from any number of calls.
 
     Longest rows stand together, so little is padding; the batch with the row that has waited
-    longest goes first, so nobody is overtaken for ever. A batch that does not fit into memory
-    is halved.
+    longest goes first, so nobody is overtaken for ever. When a batch does not fit into memory,
+    batches are half as large from then on.
 
     Args:
         compute: ``rows -> vectors``, in the order of the rows.
         batch_tokens: Most tokens in a batch, padding included.
-        recover: Called when memory has run out, before the halves are tried.
+        recover: Called when memory has run out, before a smaller batch is tried.
     """
 
     def __init__(
@@ -103,18 +103,12 @@ class ForwardQueue:
         self._thread.start()
 
     def submit(self, rows: Sequence[Row]) -> Future[Vectors]:
-        """
-        Return the vectors of *rows*, when they are there; cancelling drops what is left.
-
-        Raises:
-            RuntimeError: The queue is closed.
-        """
+        """Return the vectors of *rows*, when they are there; cancelling drops what is left."""
         with self._changed:
             if self._is_closed:
                 raise _closed_error()
             call = _Call(len(rows), next(self._arrivals))
-            self._waiting += [_Waiting(row, call, at) for at, row in enumerate(rows)]
-            self._waiting.sort(key=lambda waiting: -waiting.length)
+            self._add([_Waiting(row, call, at) for at, row in enumerate(rows)])
             self._changed.notify()
         return call.vectors
 
@@ -129,11 +123,34 @@ class ForwardQueue:
 
     def _work(self) -> None:
         while batch := self._next_batch():
-            try:
-                self._run(batch)
-            except BaseException as exc:  # noqa: BLE001  # raised again in the calls
-                for waiting in batch:
-                    waiting.call.fail(exc)
+            # Memory is freed here, and not where it ran out: the traceback keeps tensors alive.
+            if not self._is_done(batch):
+                self._put_back(batch)
+
+    def _is_done(self, batch: list[_Waiting]) -> bool:
+        """Compute *batch*, or tell its calls why not; False if it does not fit into memory."""
+        try:
+            vectors = self._compute([waiting.row for waiting in batch])
+        except BaseException as exc:  # noqa: BLE001  # raised again in the calls
+            if len(batch) > 1 and is_out_of_memory(exc):
+                return False
+            for waiting in batch:
+                waiting.call.fail(exc)
+            return True
+        for waiting, vector in zip(batch, vectors, strict=True):
+            waiting.call.put(waiting.position, vector)
+        return True
+
+    def _put_back(self, batch: list[_Waiting]) -> None:
+        self._recover()
+        self._batch_tokens = min(self._batch_tokens, len(batch) // 2 * batch[0].length)
+        _log.warning("Out of memory: batches are of %d tokens from now on", self._batch_tokens)
+        with self._changed:
+            self._add(batch)
+
+    def _add(self, waiting: list[_Waiting]) -> None:
+        self._waiting += waiting
+        self._waiting.sort(key=lambda one: -one.length)
 
     def _next_batch(self) -> list[_Waiting]:
         """Return what to compute next, as soon as there is something; nothing when closed."""
@@ -154,28 +171,6 @@ class ForwardQueue:
         batch = self._waiting[begin:end]
         del self._waiting[begin:end]
         return batch
-
-    def _run(self, batch: list[_Waiting]) -> None:
-        vectors = self._compute_what_fits([waiting.row for waiting in batch])
-        for waiting, vector in zip(batch, vectors, strict=True):
-            waiting.call.put(waiting.position, vector)
-
-    def _compute_what_fits(self, rows: Sequence[Row]) -> Vectors:
-        try:
-            return self._compute(rows)
-        except (RuntimeError, MemoryError) as exc:
-            if len(rows) == 1 or not is_out_of_memory(exc):
-                raise
-        # Not in the handler: the traceback there keeps the batch's tensors alive.
-        return self._compute_halves(rows)
-
-    def _compute_halves(self, rows: Sequence[Row]) -> Vectors:
-        self._recover()
-        half = len(rows) // 2
-        self._batch_tokens = min(self._batch_tokens, half * len(rows[0].ids))
-        _log.warning("Out of memory: batches are of %d tokens from now on", self._batch_tokens)
-        parts = [self._compute_what_fits(part) for part in (rows[:half], rows[half:])]
-        return np.concatenate(parts)
 
 
 def _closed_error() -> RuntimeError:

@@ -64,14 +64,10 @@ def model_key(task: str, hub: HFOptions, model_name: str, options: HFModelOption
     return task, hub, model_name, chosen
 
 
-class LoadingStoppedError(RuntimeError):
-    """The interpreter exits while a model loads."""
-
-
 def stop_if_exiting() -> None:
-    """Raise :class:`LoadingStoppedError` at exit; long loads ask now and then."""
+    """Raise RuntimeError at exit; long loads ask now and then."""
     if _SHELF.is_closing.is_set():
-        raise LoadingStoppedError
+        raise RuntimeError("The interpreter exits.")
 
 
 def one_at_a_time() -> threading.Lock:

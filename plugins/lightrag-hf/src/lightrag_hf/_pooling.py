@@ -90,12 +90,7 @@ POOLS: Mapping[str, Pool] = {
 
 
 def layer_of(stage: Stage, device: torch.device) -> Layer:
-    """
-    Return *stage* as a function of vectors, shape ``(texts, width)``, float32.
-
-    Raises:
-        UnsupportedError: torch has no such activation.
-    """
+    """Return *stage* as a function of vectors, shape ``(texts, width)``, float32."""
     match stage.kind:
         case "Dense":
             return _dense(stage, device)

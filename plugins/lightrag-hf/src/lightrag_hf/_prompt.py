@@ -52,12 +52,7 @@ def context_window(model: Any, tokenizer: Any) -> int:
 
 
 def room_for_answer(prompt: Sequence[int], window: int) -> int:
-    """
-    Return how many tokens an answer may have.
-
-    Raises:
-        ContextLengthError: None; the prompt fills the window of *window* tokens.
-    """
+    """Return how many tokens an answer may have; none is a ContextLengthError."""
     if len(prompt) >= window:
         raise ContextLengthError(
             f"The prompt has {len(prompt)} tokens, and the context window {window}, of which the "

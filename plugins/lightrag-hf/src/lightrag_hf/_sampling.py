@@ -42,10 +42,7 @@ def sampling_of(options: HFLLMOptions, generation_config: Any) -> Sampling:
     """
     Return what *options* ask for; what they leave open is the model's own, or ``generate()``'s.
 
-    Temperature 0 is greedy.
-
-    Raises:
-        OptionsError: Values are none that can be; names all of them.
+    Temperature 0 is greedy. All values that can't be are named by one OptionsError.
     """
     _check(options)
 
