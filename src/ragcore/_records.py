@@ -202,7 +202,8 @@ class Retry:
 
     Between attempts *n* and *n + 1* the host waits a random time up to
     ``min(wait_max, wait_initial * 2 ** (n - 1))`` ("full jitter"), or what the service
-    asked for (``Retry-After``) and a little more. ``Retry(attempts=1)`` never tries again.
+    asked for (``Retry-After``) and a little more. What asks for more than ``wait_longest`` is not
+    waited for: the error comes out at once. ``Retry(attempts=1)`` never tries again.
 
     Source:
         Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
@@ -214,6 +215,7 @@ class Retry:
     )
     wait_initial: float = attrs.field(default=0.5, kw_only=True, validator=attrs.validators.ge(0))
     wait_max: float = attrs.field(default=20.0, kw_only=True, validator=attrs.validators.ge(0))
+    wait_longest: float = attrs.field(default=300.0, kw_only=True, validator=attrs.validators.ge(0))
 
 
 @attrs.frozen

@@ -49,6 +49,12 @@ class HostOptions(BindingOptions, binding="ragcore"):
         minimum=0,
         provider_default=_PROVIDERS,
     )
+    retry_wait_longest: float | None = option(
+        "Longest wait in seconds that a service may ask for; more is an error at once.",
+        default=None,
+        minimum=0,
+        provider_default=_PROVIDERS,
+    )
     on_unsupported: OnUnsupported = option(
         "What the model can't do: 'error' refuses, 'warn' leaves it out with a line in the log, "
         "'prompt' asks for it in words where that is possible.",
