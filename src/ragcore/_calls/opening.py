@@ -221,8 +221,6 @@ def _secrets_of(connection: BindingOptions) -> Iterator[Secret]:
 
 # Cached, since clients are told apart by what opens them.
 @functools.cache
-# Cached, since what is opened by one function is shared.
-@functools.cache
 def _quiet(connect: Connect, loggers: tuple[str, ...]) -> Connect:
     """Return *connect* with the secrets of its connection kept out of what *loggers* write."""
     if not loggers:
