@@ -353,6 +353,31 @@ def test_the_deadline_cuts_between_chunks(clock: FakeClock) -> None:
     assert clock.time == 5
 
 
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (["a\ud83d", "\ude00b"], "a😀b"),
+        (["a\ud83d", "b"], "a\ufffdb"),
+        (["a\ude00b"], "a\ufffdb"),
+        (["ä\ud83d"], "ä\ufffd"),
+        (["\ud83d", "\ude00\ud83d", "\ude00"], "😀😀"),
+    ],
+)
+def test_halves_of_a_character_are_joined(clock: FakeClock, pieces: list[str], text: str) -> None:
+    """As a service escapes them, in two chunks; what stays alone is U+FFFD: it can be sent again."""
+    thoughts = [Chunk("", piece) for piece in pieces]
+    streamed = clock.run(whole(Script([*thoughts, *pieces, STOP])))
+    in_one = clock.run(complete(Script(Completion("".join(pieces), reasoning="".join(pieces)))))
+
+    assert (streamed.text, streamed.reasoning) == (in_one.text, in_one.reasoning) == (text, text)
+    streamed.text.encode()
+
+
+async def complete(script: Script) -> Completion:
+    async with ragcore.completion("scripted:any", script=script) as model:
+        return await model.complete("Who wrote Faust?")
+
+
 def test_a_stream_that_falls_silent_is_an_interrupted_one(clock: FakeClock) -> None:
     """After a minute unless told otherwise; chunks before it put that off."""
     script = Script(["Goe", Delay(59, "the "), Delay(59, "wrote"), Delay(100, "it"), STOP])

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import attrs
 
+from ragcore._calls.characters import mended, whole_characters
 from ragcore._calls.exchange import Exchange
 from ragcore._records import Chunk, Completion
 from ragcore.errors import InterruptedStreamError, RequestTimeoutError, TransientError
@@ -33,6 +34,7 @@ class CompletionStream:
         self._chunks = chunks
         self._next = first
         self._seen: list[Chunk] = []
+        self._half = self._half_thought = ""
         self._completion: Completion | None = None
         self._watch = _Watch(exchange.deadline.at, exchange.opening.retry.idle_timeout)
         self._note(first)
@@ -57,8 +59,24 @@ class CompletionStream:
         if chunk is None:
             self._completion = self._finish()
             raise StopAsyncIteration
+        if (
+            self._half
+            or self._half_thought
+            or not (chunk.text.isascii() and chunk.reasoning.isascii())
+        ):
+            chunk = self._mended(chunk)
         self._seen.append(chunk)
         return chunk
+
+    def _mended(self, chunk: Chunk) -> Chunk:
+        """Return *chunk* in whole characters: a first half waits for the chunk with the second."""
+        text, half = whole_characters(self._half + chunk.text)
+        thought, half_thought = whole_characters(self._half_thought + chunk.reasoning)
+        if chunk.finish_reason is not None:
+            text, half = text + mended(half), ""
+            thought, half_thought = thought + mended(half_thought), ""
+        self._half, self._half_thought = half, half_thought
+        return attrs.evolve(chunk, text=text, reasoning=thought)
 
     async def aclose(self) -> None:
         """Release the connection, as leaving the block does; who reads elsewhere is interrupted."""
