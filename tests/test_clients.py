@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import subprocess
 import sys
 import threading
 import weakref
@@ -145,6 +146,34 @@ def test_an_idle_client_is_kept_for_half_a_minute() -> None:
 
         clock.run(opened_after(31))
         assert (script.opened, script.closed) == (2, 1)
+
+
+def test_a_loop_that_is_closed_with_an_idle_client_on_it_is_no_complaint() -> None:
+    """Programs that make their loops by hand cancel no tasks."""
+    program = """
+import asyncio, gc, ragcore
+from ragcore.testing import Script, scripted
+
+async def ask():
+    async with ragcore.completion("scripted:any", script=Script("Goethe")) as model:
+        return (await model.complete("Who?")).text
+
+with scripted():
+    for _ in range(2):
+        loop = asyncio.new_event_loop()
+        print(loop.run_until_complete(ask()))
+        loop.close()
+        gc.collect()
+"""
+    done = subprocess.run(  # noqa: S603  # our own code
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert (done.stdout, done.stderr) == ("Goethe\nGoethe\n", "")
 
 
 def test_an_idle_client_that_fails_to_close_is_told_to_the_log(

@@ -124,6 +124,18 @@ def test_finish_reason_is_one_of_three(record: Any) -> None:
         record("text", finish_reason="tool_calls")
 
 
+@pytest.mark.parametrize(
+    "record",
+    [value for value in vars(ragcore).values() if attrs.has(value)],
+    ids=lambda r: r.__name__,
+)
+def test_a_record_takes_two_values_by_position_at_most(record: Any) -> None:
+    """Fields can be added, and changed in order, without breaking anyone."""
+    by_position = [field.name for field in attrs.fields(record) if not field.kw_only]
+
+    assert len(by_position) <= 2
+
+
 def used(read: int, written: int, cached: int, thought: int) -> Usage:
     return Usage(read, written, cached_input_tokens=cached, reasoning_tokens=thought)
 
