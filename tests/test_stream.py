@@ -364,7 +364,7 @@ def test_the_deadline_cuts_between_chunks(clock: FakeClock) -> None:
     ],
 )
 def test_halves_of_a_character_are_joined(clock: FakeClock, pieces: list[str], text: str) -> None:
-    """As a service escapes them, in two chunks; what stays alone is U+FFFD: it can be sent again."""
+    """As a service escapes them, in two chunks; what stays alone is U+FFFD."""
     thoughts = [Chunk("", piece) for piece in pieces]
     streamed = clock.run(whole(Script([*thoughts, *pieces, STOP])))
     in_one = clock.run(complete(Script(Completion("".join(pieces), reasoning="".join(pieces)))))

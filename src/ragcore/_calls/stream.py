@@ -176,6 +176,8 @@ def _parted(chunk: Chunk, splitter: ThinkingSplitter) -> Chunk:
     if chunk.reasoning or chunk.finish_reason:
         held_text, held_thought = splitter.end()
         text, thought = text + held_text, thought + held_thought
+    if text == chunk.text and not thought:
+        return chunk
     return attrs.evolve(chunk, text=text, reasoning=chunk.reasoning + thought)
 
 
