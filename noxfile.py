@@ -15,7 +15,7 @@ nox.options.sessions = ["tests", "lint", "typing"]
 
 ROOT = pathlib.Path(__file__).parent
 PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
-EXAMPLE_PLUGIN = "examples/ragcore-parrot"
+EXAMPLE_PLUGINS = ["examples/ragcore-parrot", "examples/ragcore-audit"]
 LOCK = "constraints.txt"
 CODE = ["src", "plugins", "tests", "examples", "benchmarks", "conftest.py", "noxfile.py"]
 
@@ -114,7 +114,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run every test there is."""
     folders = [f"plugins/{name}" for name in PLUGINS]
-    _install(session, *_editable(".", *folders, EXAMPLE_PLUGIN), ENGINE, *EVERYTHING)
+    _install(session, *_editable(".", *folders, *EXAMPLE_PLUGINS), ENGINE, *EVERYTHING)
     _install(session, "--no-deps", *MODELS)
     session.run("pytest", *session.posargs)
 
@@ -143,7 +143,7 @@ def typing(session: nox.Session) -> None:
     folders = [f"plugins/{name}" for name in PLUGINS]
     _install(
         session,
-        *_editable(".", *folders, EXAMPLE_PLUGIN),
+        *_editable(".", *folders, *EXAMPLE_PLUGINS),
         *EVERYTHING,
         ENGINE,
         *TYPE_CHECKING,
@@ -151,7 +151,7 @@ def typing(session: nox.Session) -> None:
     session.run("mypy", "src", "tests", "conftest.py", "noxfile.py")
     for path in sorted(ROOT.glob("examples/*.py")):
         session.run("mypy", str(path.relative_to(ROOT)))
-    for folder in (*folders, EXAMPLE_PLUGIN):
+    for folder in (*folders, *EXAMPLE_PLUGINS):
         session.run("mypy", f"{folder}/src")
         if (ROOT / folder / "tests").exists():
             session.run("mypy", f"{folder}/tests")
@@ -197,7 +197,7 @@ def lock(session: nox.Session) -> None:
         *("--universal", "--python-version", "3.11", "--all-extras"),
         *("--output-file", LOCK),
         *projects,
-        f"{EXAMPLE_PLUGIN}/pyproject.toml",
+        *(f"{folder}/pyproject.toml" for folder in EXAMPLE_PLUGINS),
         _list(session, "everything", everything),
         *session.posargs,
     )

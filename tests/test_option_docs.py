@@ -45,7 +45,9 @@ COLUMNS = ("option", "type and range", "default", "variables", "flag", "scope", 
 def by_distribution() -> dict[str, list[Group]]:
     """Return the option classes of the host and of each plugin of ours."""
     claims = registry().claims.values()
-    brings: dict[str, list[Group]] = {"lightrag-core": host_groups()}
+    # Plugins can register groups beside the host's.
+    own = [group for group in host_groups() if group.__module__.startswith("ragcore.")]
+    brings: dict[str, list[Group]] = {"lightrag-core": own}
     for name in dict.fromkeys(claim.record.name for claim in claims):
         for claim in claims:
             if claim.record.name == name:

@@ -100,6 +100,13 @@ class Image:
         """Point to *url*; a ``data:`` URL is decoded."""
         return cls.from_base64(url) if url.startswith("data:") else cls(None, url=url)
 
+    @property
+    def data_url(self) -> str:
+        """The image as an address: its own, or a ``data:`` URL."""
+        if self.data is None:
+            return str(self.url)
+        return f"data:{self.media_type};base64,{base64.b64encode(self.data).decode()}"
+
 
 def _images(images: Iterable[Image]) -> tuple[Image, ...]:
     return tuple(images)

@@ -20,7 +20,7 @@ import os
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ragcore._calls import models
 from ragcore._calls.completion import CompletionModel as AsyncCompletionModel
@@ -28,8 +28,10 @@ from ragcore._calls.embedding import EmbeddingModel as AsyncEmbeddingModel
 from ragcore._calls.owner import Owner
 from ragcore._calls.stream import CompletionStream as AsyncCompletionStream
 from ragcore._records import Capabilities, Chunk, Completion, Embeddings
+from ragcore.hookspecs import Tokenizer
 
 T = TypeVar("T")
+ModelT = TypeVar("ModelT", AsyncCompletionModel, AsyncEmbeddingModel)
 
 
 @contextmanager
@@ -46,13 +48,31 @@ def embedding(reference: str, **options: Any) -> Iterator[EmbeddingModel]:
         yield EmbeddingModel(model)
 
 
-class CompletionModel:
-    """A model that completes; safe to use from many threads at once."""
+def list_models(provider: str, **options: Any) -> tuple[str, ...]:
+    """Return the names of an account's models; see :func:`ragcore.list_models`."""
+    return _wait(models.list_models(provider, **options))
 
-    def __init__(self, model: AsyncCompletionModel) -> None:
-        self._model = model
+
+class _Model(Generic[ModelT]):
+    """What a model says of itself, whatever it does."""
+
+    def __init__(self, model: ModelT) -> None:
+        self._model: ModelT = model
         self.reference: str = model.reference
         self.capabilities: Capabilities = model.capabilities
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer; see :attr:`ragcore.CompletionModel.tokenizer`."""
+        return self._model.tokenizer
+
+    def list_models(self) -> tuple[str, ...]:
+        """Return the names of the account's models."""
+        return _wait(self._model.list_models())
+
+
+class CompletionModel(_Model[AsyncCompletionModel]):
+    """A model that completes; safe to use from many threads at once."""
 
     def complete(self, messages: Any, **arguments: Any) -> Completion:
         """Answer in one piece; see :meth:`ragcore.CompletionModel.complete`."""
@@ -82,13 +102,18 @@ class CompletionStream:
             yield chunk
 
 
-class EmbeddingModel:
+class EmbeddingModel(_Model[AsyncEmbeddingModel]):
     """A model that embeds; safe to use from many threads at once."""
 
-    def __init__(self, model: AsyncEmbeddingModel) -> None:
-        self._model = model
-        self.reference: str = model.reference
-        self.capabilities: Capabilities = model.capabilities
+    @property
+    def dimensions(self) -> int | None:
+        """Length of a vector; see :attr:`ragcore.EmbeddingModel.dimensions`."""
+        return self._model.dimensions
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Tokens of the longest text that the model reads; None where unknown."""
+        return self._model.max_tokens
 
     def embed(self, texts: Any, **arguments: Any) -> Embeddings:
         """Embed *texts*; see :meth:`ragcore.EmbeddingModel.embed`."""

@@ -20,6 +20,10 @@ class AcmeOptions(BindingOptions, binding="acme"):
     workers: int | None = option("Threads.", default=None)
 
 
+class Author:
+    """What an answer is parsed into."""
+
+
 async def completions() -> None:
     async with ragcore.completion("openai:gpt-4o-mini", temperature=0.2) as model:
         assert_type(model, ragcore.CompletionModel)
@@ -27,6 +31,12 @@ async def completions() -> None:
         assert_type(answer, ragcore.Completion)
         assert_type(answer.text, str)
         assert_type(answer.usage, ragcore.Usage | None)
+        parsed = await model.complete("Who wrote Faust?", response_format=Author)
+        assert_type(parsed.parsed, Author)
+        asked = await model.complete([{"role": "user", "content": "Hi"}], response_format=None)
+        assert_type(asked, ragcore.Completion)
+        assert_type(model.tokenizer, ragcore.Tokenizer)
+        assert_type(await model.list_models(), tuple[str, ...])
         async with model.stream([ragcore.user("Tell me a story")]) as chunks:
             assert_type(chunks, ragcore.CompletionStream)
             async for chunk in chunks:
@@ -38,6 +48,16 @@ async def embeddings(texts: Sequence[str]) -> None:
         found = await model.embed(texts, input_type="query", truncate="end")
         assert_type(found.vectors, npt.NDArray[np.float32])
         assert_type(found.truncated, tuple[int, ...])
+        assert_type((model.dimensions, model.max_tokens), tuple[int | None, int | None])
+        await model.embed("one text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def opening() -> None:
+    await ragcore.completion("openai:a")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    ragcore.completion("openai:a", timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ragcore.completion("openai:a", on_unsupported="never")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ragcore.embedding("openai:a", retry=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(await ragcore.list_models("openai"), tuple[str, ...])
 
 
 def without_a_loop() -> None:

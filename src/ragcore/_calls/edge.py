@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 
 from ragcore._calls.attempts import Attempts
 from ragcore.errors import ProviderError
@@ -36,12 +35,7 @@ class AtTheEdge:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, exc: BaseException | None, __: object) -> None:
         if isinstance(exc, ProviderError):
             self.tell(exc)
         elif isinstance(exc, Exception) and (error := transport_error(exc)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
@@ -25,13 +24,8 @@ class Entering(AbstractAsyncContextManager[T_co], Generic[T_co]):
     async def __aenter__(self) -> T_co:
         return await self._manager.__aenter__()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
-        return await self._manager.__aexit__(kind, exc, traceback)
+    async def __aexit__(self, *raised: Any) -> bool | None:  # noqa: PYI036
+        return await self._manager.__aexit__(*raised)
 
     if not TYPE_CHECKING:
         # Type checkers find these uses by themselves.

@@ -50,6 +50,7 @@ class Held(Generic[T]):
     subject: Any
     owner: Owner[T] = attrs.field(init=False)
     users: int = attrs.field(default=0, init=False)
+    _expiry: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.owner = Owner(self.open(self.subject))
@@ -62,6 +63,8 @@ class Held(Generic[T]):
 
     def use(self) -> None:
         """Count one more user."""
+        if self._expiry is not None:
+            self._expiry.cancel()
         self.users += 1
         self.owner.patience = _PATIENCE
 
@@ -72,11 +75,13 @@ class Held(Generic[T]):
             # Nobody is left to wait for when the loop ends.
             self.owner.patience = 0.0
 
-    def end_unless_used(self) -> None:
-        """Close it, if nobody has come meanwhile."""
-        if not self.users:
-            self.owner.when_ended(self._report)
-            self.owner.end()
+    def expire_after(self, seconds: float) -> None:
+        """Close it then, unless somebody comes before."""
+        self._expiry = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        self.owner.when_ended(self._report)
+        self.owner.end()
 
     def _report(self) -> None:
         # Nobody waits for it.
@@ -130,7 +135,7 @@ async def borrowed(open_: Open[T], subject: Any, *, keep_alive: float = 0.0) -> 
 
 async def _end(entry: Held[Any], keep_alive: float) -> None:
     if keep_alive and not entry.owner.has_ended:
-        asyncio.get_running_loop().call_later(keep_alive, entry.end_unless_used)
+        entry.expire_after(keep_alive)
         return
     _forget(_here(), entry)
     await entry.owner.release()

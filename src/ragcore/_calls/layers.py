@@ -11,9 +11,8 @@ import asyncio
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from types import TracebackType
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Literal
 
 from ragcore._calls.exchange import Exchange
@@ -80,14 +79,9 @@ class Around(AbstractAsyncContextManager[Any]):
         self.inner = inner
         return answer
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
+    async def __aexit__(self, *raised: Any) -> bool | None:  # noqa: PYI036
         assert self.inner is not None  # noqa: S101  # it was entered
-        return await self.inner.__aexit__(kind, exc, traceback)
+        return await self.inner.__aexit__(*raised)
 
 
 class Edge(Around):
@@ -126,16 +120,11 @@ class Logged(Around):
             self._log(exc)
             raise
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
+    async def __aexit__(self, *raised: Any) -> bool | None:  # noqa: PYI036
         try:
-            return await super().__aexit__(kind, exc, traceback)
+            return await super().__aexit__(*raised)
         finally:
-            self._log(exc)
+            self._log(raised[1])
 
     def _log(self, exc: BaseException | None) -> None:
         if not _log.isEnabledFor(logging.INFO):
@@ -162,32 +151,18 @@ def _outcome(answer: Completion | Embeddings | None, exc: BaseException | None) 
     return f"embedded {len(answer.vectors)} texts{cost}"
 
 
-class Elsewhere(Around):
-    """Asks another model what a call asks; what comes of it is the call's."""
-
-    __slots__ = ("call",)
-
-    def __init__(self, step: Step, exchange: Exchange, call: Exchange) -> None:
-        super().__init__(step, exchange)
-        self.call = call
-
-    async def __aenter__(self) -> Any:
+@asynccontextmanager
+async def elsewhere(step: Step, exchange: Exchange, call: Exchange) -> AsyncIterator[Any]:
+    """Ask another model by *exchange* what a *call* asks; what comes of it is the call's."""
+    async with AsyncExitStack() as stack:
         try:
-            return await self.enter()
+            answer = await stack.enter_async_context(step(exchange))
         finally:
-            self.call.attempts.add(self.exchange.attempts)
-            self.call.answer = self.exchange.answer
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
-        try:
-            return await super().__aexit__(kind, exc, traceback)
-        finally:
-            self.call.answer = self.exchange.answer
+            call.attempts.add(exchange.attempts)
+        call.answer = exchange.answer
+        yield answer
+    # A stream has been read meanwhile.
+    call.answer = exchange.answer
 
 
 class Timed(Around):

@@ -11,11 +11,11 @@ from ragcore._calls.exchange import Exchange
 from ragcore._calls.layers import (
     Answering,
     Edge,
-    Elsewhere,
     Logged,
     Step,
     Timed,
     Wrap,
+    elsewhere,
     installed_layers,
     layered,
 )
@@ -97,7 +97,7 @@ class Model(Generic[ProviderT]):
         """Ask this model what *exchange* asks another one: for a layer that tries a second."""
         if exchange.opening is self._opening:
             return self._own(exchange)
-        return Elsewhere(self._own, exchange.elsewhere(self._opening), exchange)
+        return elsewhere(self._own, exchange.elsewhere(self._opening), exchange)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.reference}>"

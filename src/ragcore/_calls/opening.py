@@ -25,7 +25,7 @@ from ragcore._discovery.loading import registry
 from ragcore._records import Capabilities, Retry
 from ragcore.errors import OptionsError, PluginError, UnsupportedError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
-from ragcore.options import BindingOptions, Secret, Sources, read, secrets_in
+from ragcore.options import SHORTEST, BindingOptions, Secret, Sources, read, secrets_in, without
 from ragcore.wire import redacted
 
 ProviderT = TypeVar("ProviderT", CompletionProvider, EmbeddingProvider)
@@ -65,6 +65,11 @@ class Service(Generic[ProviderT]):
     def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
         """Name the provider in errors that pass, and keep the account's secrets out of them."""
         return AtTheEdge(self.provider.name, None, self.secrets, attempts)
+
+    def redacted(self, text: str) -> str:
+        """Return *text* with an ellipsis for each of the account's secrets."""
+        values = (secret.get() for secret in self.secrets)
+        return without(text, [value for value in values if len(value) >= SHORTEST])
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Any]:

@@ -157,9 +157,6 @@ class Sources:
         return problem
 
 
-_KEYWORDS_ALONE = Sources(environ={})
-
-
 def found(group: type[Group], keywords: Mapping[str, Any], sources: Sources) -> dict[str, Found]:
     """Return what there is to read for the options of *group*, by name."""
     offers = (sources.strongest(field, keywords) for field in group.fields())
@@ -197,8 +194,9 @@ def read(
     problems = _unknown(groups, keywords)
     every: list[dict[str, Any]] = []
     for group in groups:
-        values, bad = _complete(group, keywords, sources)
-        problems += bad
+        offers = found(group, keywords, sources)
+        values, bad = _values(offers)
+        problems += [*bad, *_missing(group, offers, sources.bound)]
         every.append(values)
     raise_all(problems)
     instances = []
@@ -230,8 +228,9 @@ def checked(group: type[Group], keywords: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         OptionsError: With every problem.
     """
-    values, bad = _complete(group, keywords, _KEYWORDS_ALONE)
-    raise_all([*_unknown([group], keywords), *bad])
+    offers = _said_by(keywords, group)
+    values, bad = _values(offers)
+    raise_all([*_unknown([group], keywords), *bad, *_missing(group, offers, {})])
     return values
 
 
@@ -245,7 +244,7 @@ def merge(base: GroupT, keywords: Mapping[str, Any]) -> GroupT:
     if not keywords:
         return base
     group = type(base)
-    offers = found(group, keywords, _KEYWORDS_ALONE)
+    offers = _said_by(keywords, group)
     values, bad = _values(offers)
     of_the_model = [
         f"{name}: is set when the model is opened, not for a single call @ {offer.field.where}"
@@ -294,12 +293,12 @@ def _unknown(
     return problems
 
 
-def _complete(
-    group: type[Group], keywords: Mapping[str, Any], sources: Sources
-) -> tuple[dict[str, Any], list[str]]:
-    offers = found(group, keywords, sources)
-    values, problems = _values(offers)
-    return values, [*problems, *_missing(group, offers, sources.bound)]
+def _said_by(keywords: Mapping[str, Any], group: type[Group]) -> dict[str, Found]:
+    return {
+        field.name: Found(field, "keyword", field.name, keywords[field.name], is_text=False)
+        for field in group.fields()
+        if keywords.get(field.name) is not None
+    }
 
 
 def _values(offers: Mapping[str, Found]) -> tuple[dict[str, Any], list[str]]:
