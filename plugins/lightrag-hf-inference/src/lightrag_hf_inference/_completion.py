@@ -7,7 +7,6 @@ Source:
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from typing import Any
 
@@ -19,7 +18,6 @@ from ragcore import (
     Completion,
     CompletionRequest,
     FinishReason,
-    Image,
     InterruptedStreamError,
     JSONObject,
     JSONSchema,
@@ -113,15 +111,9 @@ async def _wellformed(chunks: AsyncIterable[Any]) -> AsyncIterator[Any]:
 def _turn(message: Message) -> dict[str, Any]:
     if not message.images:
         return {"role": message.role, "content": message.content}
-    pictures = [{"type": "image_url", "image_url": {"url": _url(one)}} for one in message.images]
+    pictures = [{"type": "image_url", "image_url": {"url": one.data_url}} for one in message.images]
     words = [{"type": "text", "text": message.content}] if message.content else []
     return {"role": message.role, "content": [*pictures, *words]}
-
-
-def _url(image: Image) -> str | None:
-    if image.data is None:
-        return image.url
-    return f"data:{image.media_type};base64,{base64.b64encode(image.data).decode()}"
 
 
 def _response_format(wanted: JSONObject | JSONSchema) -> dict[str, Any]:
