@@ -121,7 +121,7 @@ class CallQueue:
         self._change = threading.Condition()
 
     def put(self, call: Call) -> None:
-        """Append *call*; once the queue is closed, that is an InterruptedStreamError."""
+        """Append *call*; raise InterruptedStreamError once the queue is closed."""
         with self._change:
             if self.is_closed:
                 raise closed_error()

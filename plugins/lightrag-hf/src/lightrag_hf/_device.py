@@ -32,7 +32,7 @@ def choose_device(asked: str) -> torch.device:
     """Return the device that *asked* names, if it is usable; ``"auto"`` is the best that is."""
     if asked == "auto":
         return torch.device(next(kind for kind in _KINDS if _is_usable(torch.device(kind))))
-    # A name that torch does not know.
+    # Raised for a name that torch does not know.
     with suppress(RuntimeError):
         device = torch.device(asked)
         if device.type in _KINDS and _is_usable(device):

@@ -59,7 +59,8 @@ def generate(model: Any, call: Call, is_stopped: Callable[[], bool]) -> None:
     delivery = _Delivery(call, is_stopped)
     # The beams of a search change their minds, so its answer comes at the end.
     is_streamed = (model.generation_config.num_beams or 1) == 1
-    with torch.random.fork_rng(_devices(model), enabled=call.ask.sampling.seed is not None):
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices, enabled=call.ask.sampling.seed is not None):
         if call.ask.sampling.seed is not None:
             torch.manual_seed(call.ask.sampling.seed)
         answer = model.generate(
@@ -120,7 +121,3 @@ def _settings(generation_config: GenerationConfig, call: Call) -> dict[str, Any]
         "num_return_sequences": 1,
         "return_dict_in_generate": False,
     }
-
-
-def _devices(model: Any) -> list[Any]:
-    return [model.device] if model.device.type == "cuda" else []

@@ -52,7 +52,7 @@ def context_window(model: Any, tokenizer: Any) -> int:
 
 
 def room_for_answer(prompt: Sequence[int], window: int) -> int:
-    """Return how many tokens an answer may have; none is a ContextLengthError."""
+    """Return how many tokens an answer may have; raise ContextLengthError if none."""
     if len(prompt) >= window:
         raise ContextLengthError(
             f"The prompt has {len(prompt)} tokens, and the context window {window}, of which the "

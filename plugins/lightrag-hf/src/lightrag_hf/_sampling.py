@@ -42,7 +42,7 @@ def sampling_of(options: HFLLMOptions, generation_config: Any) -> Sampling:
     """
     Return what *options* ask for; what they leave open is the model's own, or ``generate()``'s.
 
-    Temperature 0 is greedy. All values that can't be are named by one OptionsError.
+    Temperature 0 is greedy. One OptionsError names all values that can't be.
     """
     _check(options)
 
@@ -178,11 +178,8 @@ def _draw(chooser: Chooser, probabilities: Tensor, tokens: Tensor, vocabulary: i
     A seeded row must draw from the whole vocabulary, as ``generate()`` does, for the random
     numbers to fall on the same tokens; that takes a millisecond, which the others save.
     """
-    if chooser.sampling.seed is None:
-        return int(tokens[_drawn(chooser, probabilities)])
-    whole = probabilities.new_zeros(vocabulary).scatter_(0, tokens, probabilities)
-    return _drawn(chooser, whole)
-
-
-def _drawn(chooser: Chooser, probabilities: Tensor) -> int:
-    return int(torch.multinomial(probabilities.unsqueeze(0), 1, generator=chooser.generator))
+    is_seeded = chooser.sampling.seed is not None
+    if is_seeded:
+        probabilities = probabilities.new_zeros(vocabulary).scatter_(0, tokens, probabilities)
+    drawn = int(torch.multinomial(probabilities.unsqueeze(0), 1, generator=chooser.generator))
+    return drawn if is_seeded else int(tokens[drawn])

@@ -100,7 +100,7 @@ def read_recipe(folder: Path, options: HFEmbeddingOptions) -> Recipe:
     """
     Return how the model in *folder* embeds, with what *options* say otherwise.
 
-    Files that ask for something that is not done here are an UnsupportedError.
+    Raise UnsupportedError if the files ask for something that is not done here.
     """
     modules = read_modules(folder)
     return _overridden(_listed(folder, modules) if modules else _default(folder), options)
