@@ -9,8 +9,7 @@ from ragcore._calls.opening import Opening, resolve_completion
 from ragcore._records import Image, JSONObject, Message, user
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
-from ragcore.lightrag._keeper import kept_completion
-from ragcore.lightrag._patience import COMPLETION, within
+from ragcore.lightrag._keeper import COMPLETIONS
 from ragcore.lightrag._telling import Telling, begun, engines_errors
 from ragcore.options import Sources
 
@@ -50,7 +49,7 @@ def llm_model_func(reference: str, **options: Any) -> CompletionFunction:
         PluginError: The plugin is broken.
         OptionsError: Options are missing, unknown or invalid; all problems at once.
     """
-    return completing(within(resolved(reference, options), COMPLETION))
+    return completing(COMPLETIONS.in_time(resolved(reference, options)))
 
 
 def resolved(
@@ -84,7 +83,7 @@ def completing(opening: Opening[CompletionProvider]) -> CompletionFunction:
         if response_format is None and (keyword_extraction or entity_extraction):
             response_format = JSONObject()
         messages = (*_history(history_messages), user(prompt, images=_images(image_inputs)))
-        kept, left = await kept_completion(opening)
+        kept, left = await COMPLETIONS.kept(opening)
         model = kept.model
         arguments = {
             "system": system_prompt,

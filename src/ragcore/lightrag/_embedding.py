@@ -15,9 +15,8 @@ from ragcore.errors import OptionsError
 from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._asymmetry import is_asymmetric
 from ragcore.lightrag._engine import found
-from ragcore.lightrag._keeper import kept_embedding
-from ragcore.lightrag._patience import EMBEDDING, within
-from ragcore.lightrag._usage import count
+from ragcore.lightrag._keeper import EMBEDDINGS
+from ragcore.lightrag._telling import count
 from ragcore.options import raise_all
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def embedding_func(
         ProviderError: The files of a local model are out of reach, or are not those of a model.
     """
     _refuse_no_counts(dimensions=dimensions, max_tokens=max_tokens)
-    opening = within(resolve_embedding(reference, options), EMBEDDING)
+    opening = EMBEDDINGS.in_time(resolve_embedding(reference, options))
     return embedder(
         opening,
         Asked(dimensions, send_dimensions, max_tokens, model_name or opening.model_name),
@@ -139,7 +138,7 @@ def embedder(opening: Opening[EmbeddingProvider], asked: Asked) -> EmbeddingFunc
         token_tracker: Any = None,
         **options: Any,
     ) -> npt.NDArray[np.float32]:
-        kept, left = await kept_embedding(opening)
+        kept, left = await EMBEDDINGS.kept(opening)
         model = kept.model
         arguments = {
             "input_type": context,

@@ -21,7 +21,7 @@ from ragcore.lightrag._account import (
 from ragcore.lightrag._asymmetry import Prefixes
 from ragcore.lightrag._embedding import Asked, Words, embedder
 from ragcore.lightrag._env_completion import OPENAI_AND_OLLAMA, llm_binding, provider_name
-from ragcore.lightrag._patience import EMBEDDING, within
+from ragcore.lightrag._keeper import EMBEDDINGS
 from ragcore.lightrag._problems import Problems
 from ragcore.lightrag._variables import (
     NO_MODEL,
@@ -109,7 +109,7 @@ class _AskedEmbedding:
             words=_WORDS,
         )
         try:
-            return embedder(within(opening, EMBEDDING, said.get("embedding_timeout")), asked)
+            return embedder(EMBEDDINGS.in_time(opening, said.get("embedding_timeout")), asked)
         except ProviderError as exc:
             problems.add_error(exc, "EMBEDDING_MODEL: ")
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragcore.lightrag._env_completion import completer
 from ragcore.lightrag._env_embedding import embedding_func
-from ragcore.lightrag._patience import engines_limit
+from ragcore.lightrag._keeper import engines_limit
 from ragcore.lightrag._problems import Problems
 from ragcore.lightrag._variables import (
     ROLES,

@@ -14,7 +14,7 @@ from ragcore.hookspecs import CompletionProvider
 from ragcore.lightrag._account import address_field, model_of
 from ragcore.lightrag._asking import CompletionFunction, completing, resolved
 from ragcore.lightrag._engine import found
-from ragcore.lightrag._patience import COMPLETION, engines_limit, within
+from ragcore.lightrag._keeper import COMPLETIONS, engines_limit
 from ragcore.lightrag._problems import Problems
 from ragcore.options import Sources
 
@@ -44,7 +44,7 @@ class Completer:
 
     def function(self) -> CompletionFunction:
         """Return what LightRAG calls."""
-        return completing(within(self.opening, COMPLETION, self.timeout))
+        return completing(COMPLETIONS.in_time(self.opening, self.timeout))
 
     def role_config(self) -> RoleLLMConfig:
         """Return what LightRAG is handed for a role."""

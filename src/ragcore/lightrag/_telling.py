@@ -12,10 +12,9 @@ import attrs
 
 from ragcore._calls.owner import Owner
 from ragcore._calls.stream import CompletionStream
-from ragcore._records import Completion
+from ragcore._records import Completion, Usage
 from ragcore.errors import TruncatedResponseError
 from ragcore.lightrag._engine import found
-from ragcore.lightrag._usage import count
 
 _log = logging.getLogger("ragcore")
 
@@ -63,6 +62,18 @@ class Telling:
         count(self.token_tracker, answer.usage)
         if answer.finish_reason != "stop":
             _log.warning("%s: the answer was cut %s", self.reference, _CUT[answer.finish_reason])
+
+
+def count(token_tracker: Any, usage: Usage | None) -> None:
+    """Add *usage* to LightRAG's *token_tracker*, if there are both."""
+    if token_tracker is not None and usage is not None:
+        token_tracker.add_usage(
+            {
+                "prompt_tokens": usage.input_tokens,
+                "completion_tokens": usage.output_tokens,
+                "total_tokens": usage.total_tokens,
+            }
+        )
 
 
 @contextlib.contextmanager
