@@ -50,26 +50,15 @@ class Tokenizer:
         self.tokenizer = tokenizer
 
     def encode(self, content: str) -> list[int]:
-        """Return the tokens of *content*."""
         return list(self.tokenizer.encode(content))
 
     def decode(self, tokens: list[int]) -> str:
-        """Return the text of *tokens*."""
         return str(self.tokenizer.decode(tokens))
 
 
 @dataclasses.dataclass
 class RoleLLMConfig:
-    """
-    A model for one of LightRAG's roles; None leaves a thing as it is for the others.
-
-    Attributes:
-        func: As ``llm_model_func``.
-        kwargs: Passed to *func* with each call.
-        max_async: Calls under way at once.
-        timeout: Seconds; LightRAG gives up after twice that.
-        metadata: ``binding``, ``model`` and ``host``, which are part of the cache's keys.
-    """
+    """A model for one of LightRAG's roles; None leaves a thing as it is for the others."""
 
     func: Callable[..., Any] | None = None
     kwargs: dict[str, Any] | None = None
