@@ -13,7 +13,7 @@ from ragcore._calls.opening import Opening, resolve_embedding
 from ragcore._records import Embeddings
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import EmbeddingProvider
-from ragcore.lightrag._engine import found
+from ragcore.lightrag._engine import engines_own
 from ragcore.lightrag._keeper import EMBEDDINGS
 from ragcore.lightrag._telling import count
 from ragcore.options import BindingOptions, raise_all
@@ -67,7 +67,7 @@ def embedding_func(
     """
     _refuse_no_counts(dimensions=dimensions, max_tokens=max_tokens)
     opening = EMBEDDINGS.in_time(resolve_embedding(reference, options))
-    return embedder(
+    return embedding(
         opening,
         dimensions=dimensions,
         max_tokens=max_tokens,
@@ -98,7 +98,7 @@ class Words:
 _KEYWORDS = Words()
 
 
-def embedder(
+def embedding(
     opening: Opening[EmbeddingProvider],
     *,
     dimensions: int | None = None,
@@ -111,7 +111,7 @@ def embedder(
     """
     Make LightRAG's object out of what opens the model; arguments as in :func:`embedding_func`.
 
-    Whether the model is told queries from documents is *asymmetric*; None if that changes anything.
+    *asymmetric* says whether the model is told queries from documents; None leaves that to it.
 
     Raises:
         OptionsError: *dimensions* is needed, is another than the model has, or can't be sent.
@@ -149,7 +149,7 @@ def embedder(
         count(token_tracker, answer.usage)
         return _of_length(embedding_dim or length, answer, model)
 
-    made: EmbeddingFunc = found("EmbeddingFunc")(
+    made: EmbeddingFunc = engines_own("EmbeddingFunc")(
         embedding_dim=length,
         func=embed,
         max_token_size=max_tokens or known_max_tokens,

@@ -1,7 +1,7 @@
 """
 LightRAG's own classes where it is installed, and substitutes where it isn't.
 
-LightRAG tells some of them by ``isinstance``, so :func:`found` looks for its own ones first.
+LightRAG tells some of them by ``isinstance``, so :func:`engines_own` looks for its own ones first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HOMES = {
 
 
 @functools.cache
-def found(name: str) -> Any:
+def engines_own(name: str) -> Any:
     """Return LightRAG's own class or function of that name, or what is below."""
     try:
         return getattr(importlib.import_module(_HOMES[name]), name)

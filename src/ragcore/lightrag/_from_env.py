@@ -14,7 +14,7 @@ from ragcore._discovery.loading import registry
 from ragcore.errors import ProviderError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.lightrag._asking import resolved
-from ragcore.lightrag._embedding import Words, embedder, is_asymmetric, prefix_fields
+from ragcore.lightrag._embedding import Words, embedding, is_asymmetric, prefix_fields
 from ragcore.lightrag._keeper import EMBEDDINGS, engines_limit
 from ragcore.lightrag._roles import DEFAULT_MODEL, Completer, address_field, model_field
 from ragcore.lightrag._variables import (
@@ -98,7 +98,7 @@ def from_env(
     variables = meant(os.environ if environ is None else environ)
     environment = Environment(variables, {} if flags is None else vars(flags))
     completers = {role: _completer(environment, role) for role in (None, *ROLES)}
-    embedding_func = _embedding_func(environment)
+    embeds = _embedder(environment)
     limits = _limits(environment)
     environment.problems.raise_all()
     # Who is missing has left a problem.
@@ -107,20 +107,19 @@ def from_env(
         "llm_model_func": made[None].function(),
         "llm_model_name": made[None].model,
         "role_llm_configs": {role: made[role].role_config() for role in ROLES},
-        "embedding_func": embedding_func,
+        "embedding_func": embeds,
         **limits,
     }
 
 
 def _limits(environment: Environment) -> dict[str, int]:
-    llm = values(environment.said(LLMVariables))
-    embedding = values(environment.said(EmbeddingVariables))
+    said = values(environment.said(LLMVariables) | environment.said(EmbeddingVariables))
     limits = {
-        "default_llm_timeout": engines_limit(llm.get("llm_timeout")),
-        "default_embedding_timeout": engines_limit(embedding.get("embedding_timeout")),
-        "llm_model_max_async": llm.get("max_async_llm"),
-        "embedding_func_max_async": embedding.get("embedding_func_max_async"),
-        "embedding_batch_num": embedding.get("embedding_batch_num"),
+        "default_llm_timeout": engines_limit(said.get("llm_timeout")),
+        "default_embedding_timeout": engines_limit(said.get("embedding_timeout")),
+        "llm_model_max_async": said.get("max_async_llm"),
+        "embedding_func_max_async": said.get("embedding_func_max_async"),
+        "embedding_batch_num": said.get("embedding_batch_num"),
     }
     return {name: limit for name, limit in limits.items() if limit is not None}
 
@@ -174,7 +173,7 @@ def _of_another(environment: Environment, provider: Provider, base: str) -> Envi
 # --- who embeds -----------------------------------------------------------------------------
 
 
-def _embedding_func(environment: Environment) -> EmbeddingFunc | None:
+def _embedder(environment: Environment) -> EmbeddingFunc | None:
     """Find who embeds, and how; None if that left a problem."""
     base = environment.said(LLMVariables)
     said = environment.said(EmbeddingVariables)
@@ -194,7 +193,7 @@ def _embedding_func(environment: Environment) -> EmbeddingFunc | None:
             opening = resolve_embedding(reference, {}, sources)
             prefixes.check(opening)
             if opening.model_name != NO_MODEL:
-                return _embedder(opening, values(said), prefixes.asymmetric)
+                return _embedding(opening, values(said), prefixes.asymmetric)
     return None
 
 
@@ -239,11 +238,11 @@ def _encoding(options: type[BindingOptions], said: Mapping[str, Said]) -> dict[s
     return {"encoding_format": Bound(base64.variable, "base64" if base64.value else "float")}
 
 
-def _embedder(
+def _embedding(
     opening: Opening[EmbeddingProvider], said: Mapping[str, Any], asymmetric: bool | None
 ) -> EmbeddingFunc:
     try:
-        return embedder(
+        return embedding(
             EMBEDDINGS.in_time(opening, said.get("embedding_timeout")),
             dimensions=said.get("embedding_dim"),
             max_tokens=said.get("embedding_token_limit") or None,
@@ -283,11 +282,8 @@ class _Prefixes:
             return cls(problems, None, {})
         known = values(said)
         texts = {name: known[name.lower()] for name in _PREFIXES if name.lower() in known}
-        return cls(
-            problems,
-            known.get("embedding_asymmetric"),
-            {name: "" if text == _NO_PREFIX else text for name, text in texts.items()},
-        )
+        texts = {name: "" if text == _NO_PREFIX else text for name, text in texts.items()}
+        return cls(problems, known.get("embedding_asymmetric"), texts)
 
     def bound(self, options: type[BindingOptions]) -> dict[str, Bound]:
         """Return what *options* are bound to; the texts are left out if they are not to be used."""

@@ -12,7 +12,7 @@ from ragcore._calls.opening import Opening
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
 from ragcore.lightrag._asking import CompletionFunction, completing, resolved
-from ragcore.lightrag._engine import found
+from ragcore.lightrag._engine import engines_own
 from ragcore.lightrag._keeper import COMPLETIONS, engines_limit
 from ragcore.lightrag._variables import Problems
 from ragcore.options import BindingOptions, OptionField, Sources
@@ -69,7 +69,7 @@ class Completer:
         return completing(COMPLETIONS.in_time(self.opening, self.timeout))
 
     def role_config(self) -> RoleLLMConfig:
-        config: RoleLLMConfig = found("RoleLLMConfig")(
+        config: RoleLLMConfig = engines_own("RoleLLMConfig")(
             func=self.function(),
             # None would have it take llm_model_kwargs, which are meant for another model.
             kwargs={},

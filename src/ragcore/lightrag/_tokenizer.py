@@ -8,7 +8,7 @@ from typing import Any
 
 from ragcore._calls.opening import Opening, resolve_completion, resolve_embedding
 from ragcore.errors import UnsupportedError
-from ragcore.lightrag._engine import found
+from ragcore.lightrag._engine import engines_own
 
 
 def tokenizer(reference: str, **options: Any) -> Any:
@@ -47,4 +47,4 @@ def _opening(reference: str, options: dict[str, Any]) -> Opening[Any]:
 @functools.cache
 def _class() -> Any:
     # LightRAG copies it with every query; one that serves many threads can serve all copies.
-    return type("Tokenizer", (found("Tokenizer"),), {"__deepcopy__": lambda self, _: self})
+    return type("Tokenizer", (engines_own("Tokenizer"),), {"__deepcopy__": lambda self, _: self})
