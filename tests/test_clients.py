@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import subprocess
 import sys
 import threading
 import weakref
@@ -145,6 +146,34 @@ def test_an_idle_client_is_kept_for_half_a_minute() -> None:
 
         clock.run(opened_after(31))
         assert (script.opened, script.closed) == (2, 1)
+
+
+def test_a_loop_that_is_closed_with_an_idle_client_on_it_is_no_complaint() -> None:
+    """Programs that make their loops by hand cancel no tasks."""
+    program = """
+import asyncio, gc, ragcore
+from ragcore.testing import Script, scripted
+
+async def ask():
+    async with ragcore.completion("scripted:any", script=Script("Goethe")) as model:
+        return (await model.complete("Who?")).text
+
+with scripted():
+    for _ in range(2):
+        loop = asyncio.new_event_loop()
+        print(loop.run_until_complete(ask()))
+        loop.close()
+        gc.collect()
+"""
+    done = subprocess.run(  # noqa: S603  # our own code
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert (done.stdout, done.stderr) == ("Goethe\nGoethe\n", "")
 
 
 def test_an_idle_client_that_fails_to_close_is_told_to_the_log(
@@ -363,6 +392,35 @@ def test_a_loop_that_is_dropped_is_forgotten() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_model_of_the_parent_says_so_in_a_forked_child() -> None:
+    """At once, and nothing is asked of the parent's connections; a new model works there."""
+    program = """
+import asyncio, os, ragcore
+from ragcore.testing import Script, scripted
+
+async def ask(script):
+    async with ragcore.completion("scripted:any", script=script) as model:
+        if pid := os.fork():
+            print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), len(script.requests))
+            return
+        try:
+            await model.complete("Who?")
+        except RuntimeError as exc:
+            says = "was opened by another process" in str(exc)
+        with ragcore.sync.completion("scripted:any", script=Script("Goethe")) as own:
+            works = own.complete("Who?").text == "Goethe"
+        os._exit(0 if says and works else 1)
+
+with scripted():
+    asyncio.run(ask(Script("Goethe")))
+"""
+    done = subprocess.run(  # noqa: S603  # our own code
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30
+    )
+
+    assert (done.stdout, done.stderr) == ("0 0\n", "")
+
+
 def test_a_forked_child_has_clients_of_its_own() -> None:
     """A connection shared with the parent would mix two conversations."""
     account = Account()

@@ -84,6 +84,15 @@ def test_an_image_is_bytes_or_an_address() -> None:
         Image(PNG, url="https://a.b/c.png")
 
 
+def test_an_image_has_an_address_in_any_case() -> None:
+    """Its own, or a data URL that holds its bytes and its type."""
+    image = Image.from_bytes(PNG)
+
+    assert Image.from_url("https://a.b/c.png").data_url == "https://a.b/c.png"
+    assert image.data_url == f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+    assert Image.from_url(image.data_url) == image
+
+
 def test_bytes_are_counted_and_not_shown() -> None:
     """A repr with a megabyte of picture helps nobody."""
     assert repr(Image.from_bytes(PNG)) == (
@@ -113,6 +122,18 @@ def test_finish_reason_is_one_of_three(record: Any) -> None:
     """A plugin has to translate its service's words."""
     with pytest.raises(ValueError, match="tool_calls"):
         record("text", finish_reason="tool_calls")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [value for value in vars(ragcore).values() if attrs.has(value)],
+    ids=lambda r: r.__name__,
+)
+def test_a_record_takes_two_values_by_position_at_most(record: Any) -> None:
+    """Fields can be added, and changed in order, without breaking anyone."""
+    by_position = [field.name for field in attrs.fields(record) if not field.kw_only]
+
+    assert len(by_position) <= 2
 
 
 def used(read: int, written: int, cached: int, thought: int) -> Usage:

@@ -78,6 +78,8 @@ async def ask(
     ("given", "wanted"),
     [
         (JSONObject(), JSONObject()),
+        (JSONObject, JSONObject()),
+        ({"type": "json_object", "schema": None}, JSONObject()),
         (JSONSchema(SCHEMA, name="poet"), JSONSchema(SCHEMA, name="poet")),
         ({"type": "json_object"}, JSONObject()),
         (SCHEMA, JSONSchema(SCHEMA)),
@@ -188,6 +190,18 @@ async def test_cut_json_is_a_truncated_response() -> None:
 
     with pytest.raises(TruncatedResponseError, match="before its JSON was complete"):
         await ask(Poet, cut)
+
+
+@pytest.mark.parametrize("given", [JSONObject(), SCHEMA, JSONSchema(SCHEMA)])
+@pytest.mark.parametrize("provider", ["native", "plain"])
+async def test_cut_json_is_a_truncated_response_without_a_class_too(
+    given: Any, provider: str
+) -> None:
+    """One rule for whatever asks for JSON, and however it is asked for."""
+    cut = Completion('{"name": "Goe', finish_reason="length")
+
+    with pytest.raises(TruncatedResponseError, match="before its JSON was complete"):
+        await ask(given, cut, provider=provider, on_unsupported="prompt")
 
 
 async def test_whole_json_of_a_cut_answer_is_taken() -> None:

@@ -293,6 +293,15 @@ async def test_what_is_no_message_is_an_error(body: object) -> None:
             await model.complete("Who?")
 
 
+async def test_a_page_in_place_of_an_answer_is_tried_again() -> None:
+    """The error says what the page says."""
+    async with Verbatim(b"<html><p>Sign in").running() as service, asked(service) as model:
+        with pytest.raises(ragcore.UnavailableError, match="what is no JSON: Sign in"):
+            await model.complete("Who?")
+
+    assert len(service.requests) == 3
+
+
 async def test_an_error_with_status_200_is_an_error() -> None:
     """Gateways do that."""
     body = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}

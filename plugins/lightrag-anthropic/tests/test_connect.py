@@ -146,6 +146,23 @@ async def test_a_key_with_a_line_break_is_refused_and_not_shown() -> None:
     assert KEY not in str(caught.value)
 
 
+async def test_all_problems_of_an_account_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Key, address and headers are checked when options are read, each by its variable's name."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", f"{KEY}\u00e9")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "localhost:1")
+    monkeypatch.setenv("ANTHROPIC_DEFAULT_HEADERS", f'{{"X-Gateway-Key": "{CANARY}\\n"}}')
+    with pytest.raises(ragcore.OptionsError) as caught:
+        async with ragcore.completion(f"anthropic:{MODEL}"):
+            pass
+
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_BASE_URL",
+        "ANTHROPIC_DEFAULT_HEADERS",
+    ]
+    assert CANARY not in str(caught.value)
+
+
 async def test_a_redirect_is_not_followed() -> None:
     """It could carry headers to another host."""
     async with AnthropicService(Answer()).running() as other:

@@ -43,19 +43,6 @@ def test_every_exception_of_the_sdk_has_a_row(cls: type[Exception]) -> None:
 
 
 @pytest.mark.parametrize(
-    "cls",
-    [
-        cls
-        for _, cls in inspect.getmembers(httpx2, inspect.isclass)
-        if issubclass(cls, httpx2.HTTPError)
-    ],
-)
-def test_every_transport_error_has_a_row(cls: type[Exception]) -> None:
-    """A body that breaks off while it is read is the HTTP library's to tell."""
-    assert any(kind in TABLE for kind in cls.__mro__)
-
-
-@pytest.mark.parametrize(
     ("failure", "error", "attempts"),
     [
         (Failure(400), ragcore.InvalidRequestError, 1),
@@ -126,7 +113,7 @@ async def test_nobody_there() -> None:
         address = service.url
     service.port = int(address.rpartition(":")[2])
     async with asked(service) as model:
-        with pytest.raises(ragcore.UnavailableError, match="reached: ConnectError") as caught:
+        with pytest.raises(ragcore.UnavailableError, match=r"reach .*: ConnectError") as caught:
             await model.complete("Who?")
 
     assert caught.value.attempts == 3

@@ -73,6 +73,7 @@ async def test_events_of_the_future_say_nothing() -> None:
     """As the API's own page asks for; comments neither."""
     said = [b": hello\n\n", *map(encoded, events(MODEL, Answer()))]
     said.insert(2, b'event: novelty\ndata: {"type": "novelty"}\n\n')
+    said.insert(3, b"event: novelty\n\nevent: ping\n\n")
     async with Events(*said).running() as service, asked(service) as model:
         chunks = await read(model)
 

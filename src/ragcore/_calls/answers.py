@@ -65,6 +65,8 @@ def wanted(response_format: Any) -> Wanted | None:
             return None
         case JSONObject() | JSONSchema():
             return Wanted(response_format)
+        case type() if response_format is JSONObject:
+            return Wanted(JSONObject())
         case Mapping():
             return _of_mapping(response_format)
         case type() if hasattr(response_format, "model_json_schema"):
@@ -81,7 +83,7 @@ def _of_mapping(given: Mapping[str, Any]) -> Wanted | None:
     match given:
         case {"type": "text"}:
             return None
-        case {"type": "json_object", **rest} if not rest:
+        case {"type": "json_object"}:
             return Wanted(JSONObject())
         case {"type": "json_schema", "json_schema": {"schema": schema} as asked}:
             named = {key: asked[key] for key in ("name", "strict") if asked.get(key) is not None}
@@ -225,7 +227,10 @@ class AskedCompletion:
         """
         _check_content(answer)
         answer = attrs.evolve(answer, structured=exchange.rung, timings=exchange.timings())
-        if self.wanted is None or self.wanted.parse is None:
+        if self.wanted is None:
+            return answer
+        if self.wanted.parse is None:
+            _check_whole(answer)
             return answer
         return with_instance(answer, self.wanted.parse)
 
@@ -243,6 +248,20 @@ def _check_content(answer: Completion) -> None:
         raise kind(message)
 
 
+def _check_whole(answer: Completion) -> None:
+    """Refuse JSON that the token limit has cut, as for a class."""
+    if answer.finish_reason != "length" or answer.structured is None:
+        return
+    try:
+        json.loads(_unfenced(answer.text))
+    except ValueError as exc:
+        raise _cut_json() from exc
+
+
+def _cut_json() -> TruncatedResponseError:
+    return TruncatedResponseError("the answer was cut before its JSON was complete")
+
+
 def with_instance(answer: Completion, parse: Callable[[str], Any]) -> ParsedCompletion[Any]:
     """
     Return *answer* with the instance that *parse* makes of its text.
@@ -255,7 +274,7 @@ def with_instance(answer: Completion, parse: Callable[[str], Any]) -> ParsedComp
         instance = parse(_unfenced(answer.text))
     except ValueError as exc:
         if answer.finish_reason == "length":
-            raise TruncatedResponseError("the answer was cut before its JSON was complete") from exc
+            raise _cut_json() from exc
         raise ProviderError(
             f"the answer does not fit response_format: {exc} (it begins {answer.text[:80]!r})"
         ) from exc

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ragcore._calls.attempts import Attempts
-from ragcore.errors import ProviderError
+from ragcore.errors import ProviderError, RagcoreError
 from ragcore.options import Secret, without
-from ragcore.wire import transport_error
+from ragcore.wire import described, transport_error
 
 
 class AtTheEdge:
@@ -15,18 +15,21 @@ class AtTheEdge:
     Says in any :class:`ProviderError` that passes who it was, and after how many attempts.
 
     Services quote a key that they refuse: *secrets* are taken out of what they say. What the
-    network raises, the built-in :exc:`TimeoutError` among it, becomes ragcore's own error.
+    network raises, the built-in :exc:`TimeoutError` among it, becomes ragcore's own error, and so
+    does whatever else a plugin lets through, which is not tried again.
     """
 
-    __slots__ = ("_attempts", "_model", "_provider", "_secrets")
+    __slots__ = ("_attempts", "_distribution", "_model", "_provider", "_secrets")
 
     def __init__(
         self,
+        distribution: str,
         provider: str,
         model: str | None,
         secrets: Iterable[Secret] = (),
         attempts: Attempts | None = None,
     ) -> None:
+        self._distribution = distribution
         self._provider = provider
         self._model = model
         self._secrets = secrets
@@ -38,9 +41,13 @@ class AtTheEdge:
     def __exit__(self, _: object, exc: BaseException | None, __: object) -> None:
         if isinstance(exc, ProviderError):
             self.tell(exc)
-        elif isinstance(exc, Exception) and (error := transport_error(exc)):
+        elif isinstance(exc, Exception) and not isinstance(exc, RagcoreError):
+            error = transport_error(exc) or ProviderError(
+                f"{self._distribution} failed in a way that it does not tell: {described(exc)}"
+            )
+            error.__cause__ = exc
             self.tell(error)
-            raise error from exc
+            raise error from error.__cause__
 
     def tell(self, exc: ProviderError) -> None:
         """Say in *exc* what is known here, and nothing that must not be known elsewhere."""
@@ -67,9 +74,19 @@ def _redact(exc: BaseException, secrets: Iterable[Secret]) -> None:
     for one in (exc, *_causes(exc)):
         if any(value in str(argument) for value in values for argument in one.args):
             one.args = tuple(_without(argument, values) for argument in one.args)
-    if any(value in str(cause) for value in values for cause in _causes(exc)):
+    for name, value in vars(exc).items():
+        if isinstance(value, str):
+            setattr(exc, name, without(value, values))
+    if any(value in _shown(cause) for value in values for cause in _causes(exc)):
         # It says what it keeps elsewhere; ours says the same.
         exc.__cause__ = exc.__context__ = None
+
+
+def _shown(cause: BaseException) -> str:
+    try:
+        return f"{cause} {vars(cause)}"
+    except Exception:  # noqa: BLE001  # somebody else's repr
+        return ""
 
 
 def _is_secret(value: str) -> bool:

@@ -49,10 +49,10 @@ class Exchange:
 
     opening: Opening[Any]
     request: CompletionRequest | EmbeddingRequest
-    deadline: Deadline
-    attempts: Attempts = attrs.field(factory=Attempts)
-    streams: bool = False
-    answer: Completion | Embeddings | None = None
+    deadline: Deadline = attrs.field(kw_only=True)
+    attempts: Attempts = attrs.field(factory=Attempts, kw_only=True)
+    streams: bool = attrs.field(default=False, kw_only=True)
+    answer: Completion | Embeddings | None = attrs.field(default=None, kw_only=True)
     asked: Asked = attrs.field(kw_only=True, repr=False)
     rung: Rung | None = attrs.field(default=None, kw_only=True, repr=False)
     first_chunk: float | None = attrs.field(default=None, kw_only=True, repr=False)
@@ -63,7 +63,7 @@ class Exchange:
     ) -> Exchange:
         """Begin to ask the model of *opening* for what is *asked*."""
         request, rung = asked.fitted(opening)
-        return cls(opening, request, deadline, streams=streams, asked=asked, rung=rung)
+        return cls(opening, request, deadline=deadline, streams=streams, asked=asked, rung=rung)
 
     def elsewhere(self, opening: Opening[Any]) -> Exchange:
         """Begin to ask another model the same, until the same deadline."""
@@ -75,6 +75,8 @@ class Exchange:
 
     def finished(self, answer: Any) -> Any:
         """Return *answer* checked, complete and with timings; it becomes the call's own."""
+        # What does not pass is no answer.
+        self.answer = None
         self.answer = self.asked.finished(answer, self)
         return self.answer
 

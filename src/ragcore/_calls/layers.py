@@ -73,7 +73,8 @@ class Around(AbstractAsyncContextManager[Any]):
         return functools.partial(cls, step)
 
     async def enter(self) -> Any:
-        """Enter the step within; a failed attempt to has left nothing to leave."""
+        """Enter the step within; a failed attempt to has left nothing to leave, and no answer."""
+        self.exchange.answer = None
         inner = self.step(self.exchange)
         answer = await inner.__aenter__()
         self.inner = inner
@@ -172,6 +173,8 @@ class Timed(Around):
 
     async def __aenter__(self) -> Any:
         seconds = self.exchange.request.attempt_timeout
+        if seconds is None:
+            return await self.enter()
         try:
             async with asyncio.timeout(seconds) as scope:
                 return await self.enter()

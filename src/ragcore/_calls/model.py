@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Generic, Self
@@ -43,7 +44,8 @@ class Model(Generic[ProviderT]):
         self._client = client
         self._backend = backend
         self._is_closed = False
-        attempt = layered(self._attempt, [Edge.layer, *around_attempt, Timed.layer])
+        self._process = os.getpid()
+        attempt = layered(self._attempt, [*around_attempt, Timed.layer, Edge.layer])
         self._own = layered(self._ring(attempt), [Logged.layer, Answering.layer])
         self._call = layered(self._own, around_call)
 
@@ -111,6 +113,11 @@ class Model(Generic[ProviderT]):
         raise NotImplementedError
 
     def _deadline(self, timeout: float | None) -> Deadline:
+        if self._process != os.getpid():
+            raise RuntimeError(
+                f"{self.reference} was opened by another process, whose connections it has: open "
+                "it anew in this one"
+            )
         if self._is_closed:
             raise RuntimeError(
                 f"{self.reference} is closed: call it within the block that opened it"

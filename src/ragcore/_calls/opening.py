@@ -64,7 +64,7 @@ class Service(Generic[ProviderT]):
 
     def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
         """Name the provider in errors that pass, and keep the account's secrets out of them."""
-        return AtTheEdge(self.provider.name, None, self.secrets, attempts)
+        return AtTheEdge(self.distribution, self.provider.name, None, self.secrets, attempts)
 
     def redacted(self, text: str) -> str:
         """Return *text* with an ellipsis for each of the account's secrets."""
@@ -138,7 +138,8 @@ class Opening(Service[ProviderT]):
 
     def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
         """Name the model in errors that pass, and keep the account's secrets out of them."""
-        return AtTheEdge(self.provider.name, self.model_name, self.secrets, attempts)
+        name, model = self.provider.name, self.model_name
+        return AtTheEdge(self.distribution, name, model, self.secrets, attempts)
 
     def refuse(self, option: str, why: str) -> None:
         """

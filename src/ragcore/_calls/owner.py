@@ -32,6 +32,9 @@ class Owner(Generic[T]):
         self._entered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._released = asyncio.Event()
         self._task = asyncio.create_task(self._own(manager))
+        # A loop may be closed with this task on it, which is no mistake of who closed it. asyncio's
+        # own helpers say so by the same attribute.
+        self._task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
 
     @property
     def has_ended(self) -> bool:
@@ -67,9 +70,11 @@ class Owner(Generic[T]):
 
     async def _own(self, manager: AbstractAsyncContextManager[T]) -> None:
         try:
-            async with manager as value:
-                self._entered.set_result(value)
-                await self._end()
+            self._entered.set_result(await manager.__aenter__())
+            # Not by "async with": a loop that is closed with this task on it throws GeneratorExit
+            # in here, after which nothing can be awaited.
+            await self._until_released()
+            await manager.__aexit__(None, None, None)
         except asyncio.CancelledError:
             self._entered.cancel()
             raise
@@ -80,7 +85,7 @@ class Owner(Generic[T]):
             # Whoever asked may be gone; then nobody is to be told.
             self._entered.exception()
 
-    async def _end(self) -> None:
+    async def _until_released(self) -> None:
         try:
             await self._released.wait()
         except asyncio.CancelledError:
@@ -88,4 +93,3 @@ class Owner(Generic[T]):
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.patience):
                     await self._released.wait()
-            raise

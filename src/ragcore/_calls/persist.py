@@ -79,6 +79,8 @@ async def _again(
         if not isinstance(exc, TransientError):
             return False
         attempts.last_error = exc
+        if (exc.retry_after or 0) > retry.wait_longest:
+            return False
         wait = wait_before_next(retry, attempts.count, exc.retry_after, deadline.left)
         if wait >= deadline.left:
             return False

@@ -95,7 +95,12 @@ def build(sources: Iterable[Source], environ: Mapping[str, str]) -> Registry:
     broken: dict[BrokenPlugin, tuple[str, ...]] = {}
 
     def set_aside(source: Source, why: SetAside, names: Iterable[str]) -> None:
-        plugin = BrokenPlugin(source.distribution, source.entry_point, why.reason, why.cure)
+        plugin = BrokenPlugin(
+            distribution=source.distribution,
+            entry_point=source.entry_point,
+            reason=why.reason,
+            cure=why.cure,
+        )
         broken[plugin] = (*broken.get(plugin, ()), *names)
 
     for source in (_HOST, *on):

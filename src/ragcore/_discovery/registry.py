@@ -17,7 +17,7 @@ from ragcore.hookspecs import CompletionProvider, EmbeddingProvider, Layer
 from ragcore.options import BindingOptions
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class ProviderInfo:
     """
     An installed provider.
@@ -39,7 +39,7 @@ class ProviderInfo:
     options: tuple[type[BindingOptions], ...]
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class BrokenPlugin:
     """A plugin, or one provider of it, that was set aside."""
 

@@ -8,9 +8,6 @@ from ragcore import CompletionProvider, Retry, hookimpl
 
 __all__ = ["AnthropicLLMOptions", "AnthropicOptions", "ragcore_completion_providers"]
 
-# Overload (529) passes within seconds, mostly; rate limits come with a Retry-After that goes first.
-_RETRY = Retry(attempts=4, wait_initial=1.0, wait_max=20.0)
-
 
 @hookimpl
 def ragcore_completion_providers() -> Iterator[CompletionProvider]:
@@ -22,6 +19,8 @@ def ragcore_completion_providers() -> Iterator[CompletionProvider]:
         connect="lightrag_anthropic._connect:connect",
         backend="lightrag_anthropic._completion:AnthropicCompletion",
         capabilities=capabilities,
-        retry=_RETRY,
+        # Overload (529) passes within seconds, mostly; rate limits say when to come back.
+        retry=Retry(attempts=4, wait_initial=1.0, wait_max=20.0),
+        loggers=("anthropic", "httpx2", "httpcore2"),
         list_models="lightrag_anthropic._connect:list_models",
     )

@@ -7,11 +7,10 @@ Source:
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 import anthropic
@@ -30,13 +29,14 @@ from ragcore import (
     FinishReason,
     InterruptedStreamError,
     ProviderError,
+    UnavailableError,
     Usage,
 )
+from ragcore.wire import Event, drained, event_stream, said
 
 _log = logging.getLogger("lightrag_anthropic")
 
 _PATH = "/v1/messages"
-_LINGER = 1.0  # seconds that the end of a body may take after the end of the answer
 
 _FINISH_REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -68,7 +68,7 @@ class AnthropicCompletion:
         body = body_of(self._model_name, request)
         with translated():
             response = await self._client.post(_PATH, body=body, cast_to=httpx2.Response)
-        return _completion(_decoded(response), response.headers.get("request-id"))
+        return _completion(_message(response), response.headers.get("request-id"))
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer event by event; without ``message_stop`` there is no finish reason."""
@@ -81,66 +81,61 @@ class AnthropicCompletion:
                 stream=True,
                 stream_cls=anthropic.AsyncStream[object],
             )
-            async with opened, aclosing(_events(opened.response)) as events:
+            # The SDK's own iterator passes over events without a name, whether JSON or not.
+            pieces = opened.response.aiter_bytes()
+            async with opened, aclosing(event_stream(pieces, empty=True)) as events:
                 message = _Message()
                 async for event in events:
-                    if chunk := message.chunk(event):
+                    if chunk := message.chunk(_decoded(event, opened.response.headers)):
                         yield chunk
                     if message.is_complete:
-                        await _drained(events)
+                        await drained(events)
                         return
 
 
-async def _events(response: httpx2.Response) -> AsyncGenerator[Mapping[str, Any], None]:
-    # The SDK's own iterator passes over what has no event name, and what is no JSON with it.
-    async for event in anthropic.AsyncStream.raw_events(response):
-        if not event.data and event.event in (None, "ping"):
-            continue
-        decoded = event.json()
-        if not isinstance(decoded, dict):
-            raise InterruptedStreamError(f"The service sent an event that is no object: {decoded}")
-        if decoded.get("type") == "error" or event.event == "error":
-            raise reported(decoded, response.status_code, response.headers)
-        yield decoded
+# Of these something is missing where they have no data; a ping needs none.
+_NEED_DATA = ("content_", "message_", "error")
 
 
-async def _drained(events: AsyncIterator[object]) -> None:
-    """Read the body to its end, so that its connection can be used again."""
-    with suppress(TimeoutError, httpx2.HTTPError, json.JSONDecodeError, ProviderError):
-        async with asyncio.timeout(_LINGER):
-            async for _ in events:
-                pass
+def _decoded(event: Event, headers: httpx2.Headers) -> Mapping[str, Any]:
+    if not event.data and not event.event.startswith(_NEED_DATA):
+        return {}
+    body = json.loads(event.data)
+    if not isinstance(body, dict):
+        raise _malformed(body)
+    if body.get("type") == "error" or event.event == "error":
+        raise reported(body, headers)
+    return body
 
 
 @attrs.define
 class _Message:
     """What a stream has said so far beside its text."""
 
+    stopped: dict[str, Any] = attrs.field(factory=dict)
     usage: dict[str, Any] = attrs.field(factory=dict)
-    stop_reason: str | None = None
-    explanation: str = ""
     has_text: bool = False
     is_complete: bool = False
 
-    def chunk(self, event: Any) -> Chunk | None:
+    def chunk(self, event: Mapping[str, Any]) -> Chunk | None:
         """Return what *event* adds; None for what has no content, and for events of the future."""
         match event:
-            case {"type": "message_start", "message": {"usage": {}}}:
-                self._count(event["message"]["usage"])
-            case {"type": "content_block_start", "content_block": {}}:
-                return self._piece(event["content_block"])
-            case {"type": "content_block_delta", "delta": {}}:
-                return self._piece(event["delta"])
-            case {"type": "message_delta", "delta": {}}:
-                self._note(event["delta"], event.get("usage") or {})
+            case {"type": "content_block_delta", "delta": {} as part}:
+                return self._piece(part)
+            case {"type": "content_block_start", "content_block": {} as part}:
+                return self._piece(part)
+            case {"type": "message_start", "message": {"usage": {} as usage}}:
+                self._note({}, usage)
+            case {"type": "message_delta", "delta": {} as stopped}:
+                self._note(stopped, event.get("usage") or {})
             case {"type": "message_stop"}:
                 self.is_complete = True
                 return self._last()
-            case {"type": "content_block_start" | "content_block_delta" | "message_delta"}:
-                raise InterruptedStreamError(f"The service sent a malformed event: {event!r:.200}")
+            case {"type": "content_block_delta" | "content_block_start" | "message_delta"}:
+                raise _malformed(event)
         return None
 
-    def _piece(self, part: Any) -> Chunk | None:
+    def _piece(self, part: Mapping[str, Any]) -> Chunk | None:
         match part:
             case {"type": "text" | "text_delta", "text": str(text)}:
                 self.has_text = self.has_text or bool(text)
@@ -148,72 +143,69 @@ class _Message:
             case {"type": "thinking" | "thinking_delta", "thinking": str(thought)}:
                 return Chunk(reasoning=thought) if thought else None
             case {"type": "text" | "text_delta" | "thinking" | "thinking_delta"}:
-                raise InterruptedStreamError(f"The service sent a malformed event: {part!r:.200}")
+                raise _malformed(part)
         return None
 
-    def _note(self, delta: Mapping[str, Any], usage: Mapping[str, Any]) -> None:
-        self.stop_reason = delta.get("stop_reason") or self.stop_reason
-        self.explanation = _explanation(delta) or self.explanation
-        self._count(usage)
+    def _note(self, stopped: Mapping[str, Any], usage: Mapping[str, Any]) -> None:
+        # Counts are cumulative; what a later event does not say stays.
+        self.stopped |= {name: value for name, value in stopped.items() if value is not None}
+        self.usage |= {name: count for name, count in usage.items() if count is not None}
 
     def _last(self) -> Chunk | None:
-        if self.stop_reason is None:
+        if "stop_reason" not in self.stopped:
             return None
-        reason = _finish_reason(self.stop_reason)
-        _check_refusal(reason, self.explanation, self.has_text)
+        reason = _finish_reason(self.stopped, has_text=self.has_text)
         return Chunk(finish_reason=reason, usage=_usage(self.usage))
 
-    def _count(self, usage: Mapping[str, Any]) -> None:
-        # Counts are cumulative; what a later event does not say stays.
-        self.usage.update({name: count for name, count in usage.items() if count is not None})
+
+def _malformed(event: Any) -> InterruptedStreamError:
+    return InterruptedStreamError(f"the service sent a malformed event: {event!r:.200}")
 
 
-def _decoded(response: httpx2.Response) -> Mapping[str, Any]:
+def _message(response: httpx2.Response) -> Mapping[str, Any]:
     try:
         body = response.json()
-    except (json.JSONDecodeError, UnicodeDecodeError) as exc:
-        raise ProviderError(f"The service sent what is no JSON: {response.text[:200]!r}") from exc
+    except ValueError as exc:
+        message, _ = said(response.text)
+        raise UnavailableError(f"the service sent what is no JSON: {message}") from exc
     match body:
         case {"type": "error"}:
-            raise reported(body, response.status_code, response.headers)
+            raise reported(body, response.headers)
         case {"content": [*_]}:
             return dict(body)
-    raise ProviderError(f"The service sent what is no message: {body!r:.200}")
+    raise ProviderError(f"the service sent what is no message: {body!r:.200}")
 
 
 def _completion(message: Mapping[str, Any], request_id: str | None) -> Completion:
-    blocks = [block for block in message["content"] if isinstance(block, dict)]
-    text = "".join(block["text"] for block in blocks if _holds(block, "text"))
-    reason = _finish_reason(message.get("stop_reason"))
-    _check_refusal(reason, _explanation(message), bool(text))
+    text = _joined(message["content"], "text")
     return Completion(
         text=text,
-        finish_reason=reason,
+        finish_reason=_finish_reason(message, has_text=bool(text)),
         usage=_usage(message.get("usage") or {}),
-        reasoning="".join(block["thinking"] for block in blocks if _holds(block, "thinking")),
+        reasoning=_joined(message["content"], "thinking"),
         model=message.get("model"),
         request_id=request_id,
     )
 
 
-def _holds(block: Mapping[str, Any], kind: str) -> bool:
-    return block.get("type") == kind and isinstance(block.get(kind), str)
+def _joined(blocks: Iterable[Any], kind: str) -> str:
+    """Return what the blocks of *kind* say, which they hold under its name."""
+    own = (block for block in blocks if isinstance(block, dict) and block.get("type") == kind)
+    return "".join(block[kind] for block in own if isinstance(block.get(kind), str))
 
 
-def _finish_reason(stop_reason: str | None) -> FinishReason:
-    if stop_reason in _FINISH_REASONS:
-        return _FINISH_REASONS[stop_reason]
-    # tool_use, pause_turn, and whatever comes next: the model is not done.
-    raise ProviderError(f"The answer is not complete: it ended with stop_reason {stop_reason!r}.")
-
-
-def _check_refusal(reason: FinishReason, explanation: str, has_text: bool) -> None:
+def _finish_reason(stopped: Mapping[str, Any], *, has_text: bool) -> FinishReason:
+    stop_reason = stopped.get("stop_reason")
+    if stop_reason not in _FINISH_REASONS:
+        # tool_use, pause_turn, and whatever comes next: the model is not done.
+        raise ProviderError(
+            f"the answer is not complete: it ended with stop_reason {stop_reason!r}"
+        )
+    reason = _FINISH_REASONS[stop_reason]
+    explanation = (stopped.get("stop_details") or {}).get("explanation")
     if reason == "content_filter" and explanation and not has_text:
-        raise ContentFilterError(f"The model refuses: {explanation}")
-
-
-def _explanation(stopped: Mapping[str, Any]) -> str:
-    return str((stopped.get("stop_details") or {}).get("explanation") or "")
+        raise ContentFilterError(f"the model refuses: {explanation}")
+    return reason
 
 
 def _usage(counts: Mapping[str, Any]) -> Usage | None:

@@ -33,17 +33,15 @@ def body_of(model_name: str, request: CompletionRequest) -> dict[str, Any]:
     if output_config := _output_config(request, options):
         body["output_config"] = output_config
     body |= {name: value for name, value in options.asdict().items() if name not in _ELSEWHERE}
-    return _merged(body, options.extra_body or {})
-
-
-def _merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay *extra* over *body*, object by object."""
-    merged = dict(body)
-    for name, value in extra.items():
-        below = merged.get(name)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[name] = _merged(below, value) if both else value  # type: ignore[arg-type]  # both
+    merged: dict[str, Any] = _merged(body, options.extra_body or {})
     return merged
+
+
+def _merged(body: Any, extra: Any) -> Any:
+    """Lay *extra* over *body*, object by object."""
+    if not (isinstance(body, Mapping) and isinstance(extra, Mapping)):
+        return extra
+    return {**body, **{name: _merged(body.get(name), value) for name, value in extra.items()}}
 
 
 def _instructions(messages: Iterable[Message]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ragcore import BindingOptions, Secret, option
+from ragcore.wire import ADDRESS, HEADER, HEADERS
 
 BASE_URL = "https://api.anthropic.com"
 MAX_CONNECTIONS = 1000
@@ -20,26 +21,26 @@ class AnthropicOptions(BindingOptions, binding="anthropic"):
         default=None,
         secret=True,
         unless=("auth_token",),
+        check=HEADER,
     )
     auth_token: Secret | None = option(
         "Bearer token, where a gateway or OAuth takes the place of a key.",
         default=None,
         secret=True,
         unless=("api_key",),
+        check=HEADER,
     )
     base_url: str | None = option(
-        "Address of the API, without /v1.", default=None, provider_default=BASE_URL
+        "Address of the API, without /v1.", default=None, provider_default=BASE_URL, check=ADDRESS
     )
     default_headers: dict[str, str] | None = option(
         'HTTP headers sent with each request, such as {"anthropic-beta": "…"}.',
         default=None,
         secret=True,
+        check=HEADERS,
     )
     max_connections: int | None = option(
-        "Most connections open at once.",
-        default=None,
-        minimum=1,
-        provider_default=MAX_CONNECTIONS,
+        "Most connections open at once.", default=None, minimum=1, provider_default=MAX_CONNECTIONS
     )
 
 
