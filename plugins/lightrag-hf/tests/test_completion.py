@@ -21,8 +21,7 @@ from transformers import (
 )
 
 from lightrag_hf._completion import HFCompletion, open_completion
-from lightrag_hf._connect import Hub
-from lightrag_hf.options import HFLLMOptions
+from lightrag_hf.options import HFLLMOptions, HFOptions
 from ragcore import (
     Completion,
     CompletionRequest,
@@ -59,20 +58,20 @@ def request(*messages: Message, **options: Any) -> CompletionRequest:
 async def smollm2(smollm2_gguf: Path, model_cache: Path) -> AsyncIterator[HFCompletion]:
     """Return the real model, loaded."""
     options = HFLLMOptions(device="cpu")
-    async with open_completion(Hub(), str(smollm2_gguf), options) as backend:
+    async with open_completion(HFOptions(), str(smollm2_gguf), options) as backend:
         yield backend
 
 
 @pytest.fixture
 async def tiny(save_model: SaveModel) -> AsyncIterator[HFCompletion]:
     """Return a tiny model, loaded from a folder."""
-    async with open_completion(Hub(), str(save_model()), on_cpu()) as backend:
+    async with open_completion(HFOptions(), str(save_model()), on_cpu()) as backend:
         yield backend
 
 
 async def open_and_ask(folder: Path, *messages: Message, **options: Any) -> Completion:
     """Open the model in *folder* and ask it."""
-    async with open_completion(Hub(), str(folder), on_cpu()) as backend:
+    async with open_completion(HFOptions(), str(folder), on_cpu()) as backend:
         return await backend.complete(request(*messages, **options))
 
 
@@ -261,8 +260,8 @@ async def test_callers_of_one_model_share_it(save_model: SaveModel) -> None:
     folder = str(save_model())
     first, second = on_cpu(), on_cpu(temperature=0.5)
     async with (
-        open_completion(Hub(), folder, first) as one,
-        open_completion(Hub(), folder, second) as other,
+        open_completion(HFOptions(), folder, first) as one,
+        open_completion(HFOptions(), folder, second) as other,
     ):
         assert one._engine is other._engine
 
@@ -271,20 +270,19 @@ async def test_weights_have_the_type_that_was_asked_for(save_model: SaveModel) -
     """On a CPU the default is float32, in which batches change no answer."""
     folder = save_model(AutoModelForCausalLM.from_pretrained(save_model()).bfloat16())
     for dtype, wanted in (("auto", torch.float32), ("bfloat16", torch.bfloat16)):
-        async with open_completion(Hub(), str(folder), on_cpu(dtype=dtype)) as backend:
+        async with open_completion(HFOptions(), str(folder), on_cpu(dtype=dtype)) as backend:
             assert backend._engine.model.dtype == wanted
 
 
 FORK = """
 import asyncio, os, sys
 from lightrag_hf._completion import open_completion
-from lightrag_hf._connect import Hub
-from lightrag_hf.options import HFLLMOptions
+from lightrag_hf.options import HFLLMOptions, HFOptions
 from ragcore import CompletionRequest, user
 
 async def ask():
     options = HFLLMOptions(device="cpu", max_new_tokens=8)
-    async with open_completion(Hub(), sys.argv[1], options) as backend:
+    async with open_completion(HFOptions(), sys.argv[1], options) as backend:
         found = await backend.complete(CompletionRequest((user("Hi"),), options))
         return found.text.encode()
 
@@ -318,7 +316,7 @@ async def test_a_seed_is_followed_where_generate_answers(
     folder = save_model(tiny_model(MistralForCausalLM, MistralConfig, sliding_window=16))
     asked = request(user("Hi"), seed=5, temperature=1.5, max_new_tokens=12)
 
-    async with open_completion(Hub(), str(folder), on_cpu()) as backend:
+    async with open_completion(HFOptions(), str(folder), on_cpu()) as backend:
         found = await asyncio.gather(*[backend.complete(asked) for _ in range(3)])
 
     assert len({answer.text for answer in found}) == 1

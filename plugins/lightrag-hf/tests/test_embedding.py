@@ -30,12 +30,11 @@ from transformers import (
 )
 
 from lightrag_hf import _reading
-from lightrag_hf._connect import Hub
 from lightrag_hf._describe import describe
 from lightrag_hf._embedding import open_embedding
 from lightrag_hf._forward import Vectors
 from lightrag_hf._loading import model_key, shared
-from lightrag_hf.options import HFEmbeddingOptions
+from lightrag_hf.options import HFEmbeddingOptions, HFOptions
 from ragcore import (
     ContextLengthError,
     EmbeddingRequest,
@@ -77,7 +76,7 @@ async def embed(model: Path, texts: Sequence[str], **wanted: Any) -> Embeddings:
     """Embed *texts*; keywords are those of a request, or options."""
     request = {name: wanted.pop(name) for name in ("truncate", "input_type") if name in wanted}
     options = HFEmbeddingOptions(device="cpu", keep_alive=0.0, **wanted)
-    async with open_embedding(Hub(), str(model), options) as backend:
+    async with open_embedding(HFOptions(), str(model), options) as backend:
         return await backend.embed(EmbeddingRequest(tuple(texts), **request))
 
 
@@ -446,7 +445,7 @@ async def test_calls_at_the_same_time_share_forward_passes(tmp_path: Path) -> No
     passes: list[float] = []
 
     async with (
-        open_embedding(Hub(), str(model), options) as backend,
+        open_embedding(HFOptions(), str(model), options) as backend,
         loaded(model, options) as encoder,
     ):
         encoder._model.register_forward_pre_hook(slowed(passes, 0.02))
@@ -469,7 +468,7 @@ def slowed(passes: list[float], seconds: float) -> Callable[..., None]:
 
 def loaded(model: Path, options: HFEmbeddingOptions) -> Any:
     """Return the shared encoder that a backend uses."""
-    key = model_key("embedding", Hub(), str(model), options)
+    key = model_key("embedding", HFOptions(), str(model), options)
     return shared(key, lambda: None, lambda _: None, 0.0)
 
 
@@ -488,7 +487,7 @@ async def test_out_of_memory_halves_the_batch(
             raise torch.OutOfMemoryError("CUDA out of memory.")
 
     async with (
-        open_embedding(Hub(), str(model), options) as backend,
+        open_embedding(HFOptions(), str(model), options) as backend,
         loaded(model, options) as encoder,
     ):
         encoder._model.register_forward_pre_hook(limited, with_kwargs=True)
@@ -513,7 +512,7 @@ async def test_one_text_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to …")
 
     async with (
-        open_embedding(Hub(), str(model), options) as backend,
+        open_embedding(HFOptions(), str(model), options) as backend,
         loaded(model, options) as encoder,
     ):
         encoder._model.register_forward_pre_hook(limited, with_kwargs=True)
@@ -531,7 +530,7 @@ async def test_a_cancelled_call_is_dropped(tmp_path: Path) -> None:
     rows: list[float] = []
 
     async with (
-        open_embedding(Hub(), str(model), options) as backend,
+        open_embedding(HFOptions(), str(model), options) as backend,
         loaded(model, options) as encoder,
     ):
         encoder._model.register_forward_pre_hook(slowed(rows, 0.01))
@@ -551,7 +550,7 @@ async def test_nothing_is_computed_on_the_event_loops_thread(tmp_path: Path) -> 
     threads: set[threading.Thread] = set()
 
     async with (
-        open_embedding(Hub(), str(model), options) as backend,
+        open_embedding(HFOptions(), str(model), options) as backend,
         loaded(model, options) as encoder,
     ):
         encoder._model.register_forward_hook(lambda *_: threads.add(threading.current_thread()))
@@ -566,7 +565,7 @@ async def test_a_closed_model_refuses_texts(tmp_path: Path) -> None:
     model = tiny_library_model(tmp_path)
     options = HFEmbeddingOptions(device="cpu", keep_alive=0.0)
     async with (
-        open_embedding(Hub(), str(model), options) as backend,
+        open_embedding(HFOptions(), str(model), options) as backend,
         loaded(model, options) as encoder,
     ):
         encoder.forward.close()
@@ -580,7 +579,7 @@ async def test_a_text_of_ten_megabytes_is_read() -> None:
     long = "word salad " * 950_000
     options = HFEmbeddingOptions(device="cpu", keep_alive=0.0)
 
-    async with open_embedding(Hub(), str(MINILM), options) as backend:
+    async with open_embedding(HFOptions(), str(MINILM), options) as backend:
         found = await backend.embed(EmbeddingRequest(("a", long), truncate="end"))
 
     assert found.truncated == (1,)

@@ -13,7 +13,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from lightrag_hf import _files
-from lightrag_hf._connect import Hub, connect, hub_from_environment
+from lightrag_hf._connect import connect
 from lightrag_hf._describe import describe
 from lightrag_hf.options import HFEmbeddingOptions, HFOptions
 from ragcore import (
@@ -26,6 +26,7 @@ from ragcore import (
     Secret,
     UnavailableError,
 )
+from ragcore.options import read
 
 COMMIT = "a" * 40
 CONFIG = {"hidden_size": 12, "max_position_embeddings": 40}
@@ -116,11 +117,15 @@ def fake_hub(httpserver: HTTPServer) -> FakeHub:
 
 
 @pytest.fixture
-def hub(fake_hub: FakeHub, tmp_path: Path) -> Hub:
-    return Hub(cache_dir=tmp_path / "cache", endpoint=fake_hub.endpoint)
+def hub(fake_hub: FakeHub, tmp_path: Path) -> HFOptions:
+    return HFOptions(cache_dir=tmp_path / "cache", endpoint=fake_hub.endpoint)
 
 
-def test_only_what_is_needed_is_fetched(fake_hub: FakeHub, hub: Hub) -> None:
+def changed(hub: HFOptions, **changes: Any) -> HFOptions:
+    return HFOptions(cache_dir=hub.cache_dir, endpoint=hub.endpoint, **changes)
+
+
+def test_only_what_is_needed_is_fetched(fake_hub: FakeHub, hub: HFOptions) -> None:
     """Weights come once, as safetensors where there are any; code and other formats do not."""
     found = _files.model(hub, "org/model", None)
 
@@ -138,7 +143,7 @@ def test_only_what_is_needed_is_fetched(fake_hub: FakeHub, hub: Hub) -> None:
     assert found.weight_bytes == len(b"weights")
 
 
-def test_older_weights_are_fetched_without_safetensors(fake_hub: FakeHub, hub: Hub) -> None:
+def test_older_weights_are_fetched_without_safetensors(fake_hub: FakeHub, hub: HFOptions) -> None:
     """Pickled weights are better than none; transformers reads them without running code."""
     del fake_hub.files["model.safetensors"], fake_hub.files["model.fp16.safetensors"]
     _files.model(hub, "org/model", None)
@@ -146,14 +151,14 @@ def test_older_weights_are_fetched_without_safetensors(fake_hub: FakeHub, hub: H
     assert "pytorch_model.bin" in fake_hub.fetched
 
 
-def test_code_is_fetched_only_when_trusted(fake_hub: FakeHub, hub: Hub) -> None:
+def test_code_is_fetched_only_when_trusted(fake_hub: FakeHub, hub: HFOptions) -> None:
     """It would not be run, but need not be here either."""
     _files.model(hub, "org/model", None, code=True)
 
     assert "own_code.py" in fake_hub.fetched
 
 
-def test_describing_fetches_small_files_only(fake_hub: FakeHub, hub: Hub) -> None:
+def test_describing_fetches_small_files_only(fake_hub: FakeHub, hub: HFOptions) -> None:
     """Dimensions and limit are known before the model is loaded."""
     connection = HFOptions(endpoint=hub.endpoint, cache_dir=hub.cache_dir)
     found = describe("org/model", HFEmbeddingOptions(), connection=connection)
@@ -167,15 +172,15 @@ def test_describing_fetches_small_files_only(fake_hub: FakeHub, hub: Hub) -> Non
     }
 
 
-def test_the_token_is_sent(fake_hub: FakeHub, hub: Hub) -> None:
+def test_the_token_is_sent(fake_hub: FakeHub, hub: HFOptions) -> None:
     """As the hub wants it."""
-    _files.configuration(attrs.evolve(hub, token=Secret("hf_mine")), "org/model", None)
+    _files.configuration(changed(hub, token=Secret("hf_mine")), "org/model", None)
 
     assert fake_hub.token == "Bearer hf_mine"
 
 
 def test_a_token_of_this_machine_goes_to_no_other_host(
-    fake_hub: FakeHub, hub: Hub, monkeypatch: pytest.MonkeyPatch
+    fake_hub: FakeHub, hub: HFOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What ``hf auth login`` stored belongs to huggingface.co."""
     monkeypatch.setenv("HF_TOKEN", "hf_of_huggingface_co")
@@ -184,33 +189,33 @@ def test_a_token_of_this_machine_goes_to_no_other_host(
     assert fake_hub.token is None
 
 
-def test_the_revision_is_asked_for(fake_hub: FakeHub, hub: Hub) -> None:
+def test_the_revision_is_asked_for(fake_hub: FakeHub, hub: HFOptions) -> None:
     """Branches, tags and commits."""
     _files.configuration(hub, "org/model", "v1.5")
 
     assert "/api/models/org/model/revision/v1.5" in fake_hub.asked
 
 
-def test_what_was_fetched_is_used_offline(fake_hub: FakeHub, hub: Hub) -> None:
+def test_what_was_fetched_is_used_offline(fake_hub: FakeHub, hub: HFOptions) -> None:
     """Nothing is asked of the hub then."""
     _files.model(hub, "org/model", None)
     fake_hub.asked.clear()
-    found = _files.model(attrs.evolve(hub, offline=True), "org/model", None)
+    found = _files.model(changed(hub, offline=True), "org/model", None)
 
     assert fake_hub.asked == []
     assert (found.folder / "model.safetensors").is_file()
 
 
-def test_what_is_incomplete_offline_is_said(fake_hub: FakeHub, hub: Hub) -> None:
+def test_what_is_incomplete_offline_is_said(fake_hub: FakeHub, hub: HFOptions) -> None:
     """Describing a model fetches no weights; later there is no way to get them."""
     _files.configuration(hub, "org/model", None)
 
     with pytest.raises(NotFoundError, match="offline is set"):
-        _files.model(attrs.evolve(hub, offline=True), "org/model", None)
+        _files.model(changed(hub, offline=True), "org/model", None)
 
 
 def test_progress_of_downloads_is_logged(
-    fake_hub: FakeHub, hub: Hub, caplog: pytest.LogCaptureFixture, capsys: Any
+    fake_hub: FakeHub, hub: HFOptions, caplog: pytest.LogCaptureFixture, capsys: Any
 ) -> None:
     """There is no terminal here."""
     caplog.set_level(logging.INFO, "lightrag_hf")
@@ -246,11 +251,11 @@ def test_progress_of_downloads_is_logged(
     ids=lambda value: value.status if isinstance(value, Response) else None,
 )
 def test_what_the_hub_refuses_is_told_apart(
-    fake_hub: FakeHub, hub: Hub, answer: Response, kind: type[ProviderError], cure: str
+    fake_hub: FakeHub, hub: HFOptions, answer: Response, kind: type[ProviderError], cure: str
 ) -> None:
     """Each refusal has its error and its cure, with the SDK's exception as the cause."""
     fake_hub.refusal = answer
-    hub = attrs.evolve(hub, token=Secret("hf_mine"))
+    hub = changed(hub, token=Secret("hf_mine"))
 
     with pytest.raises(kind, match=cure) as caught:
         _files.model(hub, "org/model", None)
@@ -265,7 +270,7 @@ def test_what_the_hub_refuses_is_told_apart(
     ("status", "kind"), [(401, AuthenticationError), (403, PermissionDeniedError)]
 )
 def test_a_gate_may_stand_before_the_files_only(
-    fake_hub: FakeHub, hub: Hub, status: int, kind: type[ProviderError]
+    fake_hub: FakeHub, hub: HFOptions, status: int, kind: type[ProviderError]
 ) -> None:
     """As on huggingface.co, where everybody may see a gated model's list of files."""
     fake_hub.refusal, fake_hub.is_file_gated = refusal(status, "GatedRepo"), True
@@ -274,7 +279,7 @@ def test_a_gate_may_stand_before_the_files_only(
         _files.model(hub, "org/model", None)
 
 
-def test_retry_after_of_the_hub_is_kept(fake_hub: FakeHub, hub: Hub) -> None:
+def test_retry_after_of_the_hub_is_kept(fake_hub: FakeHub, hub: HFOptions) -> None:
     """The host waits as long as it is asked to."""
     fake_hub.refusal = refusal(429, **{"Retry-After": "7"})
 
@@ -287,7 +292,7 @@ def test_retry_after_of_the_hub_is_kept(fake_hub: FakeHub, hub: Hub) -> None:
 @pytest.mark.timeout(10)
 def test_an_unreachable_hub_is_said_at_once(tmp_path: Path) -> None:
     """Nothing is retried for half a minute."""
-    hub = Hub(cache_dir=tmp_path, endpoint="http://127.0.0.1:9")
+    hub = HFOptions(cache_dir=tmp_path, endpoint="http://127.0.0.1:9")
 
     with pytest.raises(UnavailableError, match="can't be reached"):
         _files.model(hub, "org/model", None)
@@ -296,11 +301,11 @@ def test_an_unreachable_hub_is_said_at_once(tmp_path: Path) -> None:
 def test_offline_without_the_model_is_not_found(tmp_path: Path) -> None:
     """Waiting would not help."""
     with pytest.raises(NotFoundError, match="offline is set"):
-        _files.model(Hub(cache_dir=tmp_path, offline=True), "org/model", None)
+        _files.model(HFOptions(cache_dir=tmp_path, offline=True), "org/model", None)
 
 
 @pytest.mark.parametrize("name", ["./nothing", "/nothing/here", "~/nothing", "nothing/x.gguf"])
-def test_paths_are_never_asked_of_the_hub(fake_hub: FakeHub, hub: Hub, name: str) -> None:
+def test_paths_are_never_asked_of_the_hub(fake_hub: FakeHub, hub: HFOptions, name: str) -> None:
     """What looks like a path is one, and says so when it is missing."""
     with pytest.raises(NotFoundError, match="There is no"):
         _files.model(hub, name, None)
@@ -316,13 +321,13 @@ def test_a_folder_may_look_like_a_name_of_the_hub(
     (tmp_path / "org" / "model" / "config.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
 
-    assert _files.model(Hub(offline=True), "org/model", None).folder == Path("org/model")
+    assert _files.model(HFOptions(offline=True), "org/model", None).folder == Path("org/model")
 
 
 def test_a_gguf_file_is_its_folder_and_its_name(tmp_path: Path) -> None:
     """transformers wants them apart."""
     (tmp_path / "model.Q4.gguf").write_bytes(b"GGUF1234")
-    found = _files.model(Hub(), str(tmp_path / "model.Q4.gguf"), None)
+    found = _files.model(HFOptions(), str(tmp_path / "model.Q4.gguf"), None)
 
     assert (found.folder, found.gguf, found.weight_bytes) == (tmp_path, "model.Q4.gguf", 8)
 
@@ -332,7 +337,7 @@ def test_a_folder_without_a_model_says_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "model.Q4.gguf").write_bytes(b"GGUF")
 
     with pytest.raises(NotFoundError, match=r"no config\.json.*there are: model\.Q4\.gguf"):
-        _files.model(Hub(), str(tmp_path), None)
+        _files.model(HFOptions(), str(tmp_path), None)
 
 
 def test_a_broken_configuration_is_named(tmp_path: Path) -> None:
@@ -348,7 +353,7 @@ def test_a_broken_configuration_is_named(tmp_path: Path) -> None:
 def test_impossible_names_are_refused_here() -> None:
     """Three parts are no name of the hub."""
     with pytest.raises(NotFoundError, match="ORGANISATION/NAME"):
-        _files.model(Hub(), "a/b/c", None)
+        _files.model(HFOptions(), "a/b/c", None)
 
 
 async def test_the_client_is_the_connection_read_once() -> None:
@@ -360,12 +365,12 @@ async def test_the_client_is_the_connection_read_once() -> None:
     async with connect(connection) as hub:
         pass
 
-    assert hub == Hub(Secret("hf_mine"), Path("cache"), "http://hub", offline=True)
+    assert hub == connection
 
 
 def test_the_environment_says_where_the_hub_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For those who have no connection: the tokenizer and the table of sizes."""
+    """As for other tools of Hugging Face."""
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
-    assert hub_from_environment() == Hub(Secret("hf_mine"), offline=True)
+    assert read([HFOptions], {}) == [HFOptions(token=Secret("hf_mine"), offline=True)]

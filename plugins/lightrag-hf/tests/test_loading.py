@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from lightrag_hf._connect import Hub
 from lightrag_hf._loading import model_key, shared
 from lightrag_hf._progress import Progress, building
-from lightrag_hf.options import HFLLMOptions
+from lightrag_hf.options import HFLLMOptions, HFOptions
 from ragcore import Secret
 
 
@@ -255,15 +254,15 @@ def test_a_forked_child_starts_empty() -> None:
 
 def test_the_key_is_what_matters_for_loading() -> None:
     """Call-scoped options and keep_alive make no other model; device and hub do."""
-    hub = Hub(Secret("hf_one"))
+    hub = HFOptions(token=Secret("hf_one"))
 
-    def key(hub: Hub = hub, **options: Any) -> object:
+    def key(hub: HFOptions = hub, **options: Any) -> object:
         return model_key("completion", hub, "org/model", HFLLMOptions(**options))
 
     assert key(temperature=0.5, keep_alive=1.0) == key(temperature=None)
     assert key(device="cpu") != key(device="cuda")
     assert key(max_memory={"cpu": "1GiB"}) != key()
-    assert key(Hub(Secret("hf_two"))) != key()
+    assert key(HFOptions(token=Secret("hf_two"))) != key()
 
 
 def test_progress_is_logged_where_there_is_no_terminal(

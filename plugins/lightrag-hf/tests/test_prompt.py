@@ -9,15 +9,12 @@ from transformers import PreTrainedTokenizerFast
 from lightrag_hf._prompt import prompt_tokens, room_for_answer, without_limits
 from ragcore import (
     ContextLengthError,
-    Image,
     InvalidRequestError,
     UnsupportedError,
     assistant,
     system,
     user,
 )
-
-PNG = Image.from_bytes(b"\x89PNG\r\n\x1a\n")
 
 
 @pytest.fixture
@@ -66,12 +63,6 @@ def test_the_templates_own_objection_is_passed_on(tiny_tokenizer: PreTrainedToke
     """What a template refuses is an error with its words."""
     with pytest.raises(InvalidRequestError, match="System role not supported"):
         prompt_tokens(tiny_tokenizer, [system("refuse"), user("Hi")])
-
-
-def test_images_are_refused(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
-    """A picture is never dropped in silence."""
-    with pytest.raises(UnsupportedError, match="images"):
-        prompt_tokens(tiny_tokenizer, [user("What is this?", images=[PNG])])
 
 
 def test_nothing_is_cut_or_filled_up(tokenizer: PreTrainedTokenizerFast) -> None:

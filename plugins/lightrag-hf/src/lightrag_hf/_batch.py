@@ -10,9 +10,9 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Collection, Sequence
+from types import SimpleNamespace
 from typing import Any, Protocol
 
-import attrs
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -37,12 +37,7 @@ class Row(Protocol):
 
 
 def obstacle(model: Any) -> str:
-    """
-    Return why rows of *model* cannot join and leave a shared cache; empty if its kind allows it.
-
-    That takes a plain cache of keys and values in every layer, explicit positions, and nothing
-    of its own in how ``generate()`` prepares a pass. The others have ``generate()``.
-    """
+    """Return why rows of *model* cannot join and leave a shared cache; empty if its kind can."""
     if not has_plain_cache(model):
         return "its cache can't be shared"
     if model.config.is_encoder_decoder or not _prepares_as_usual(type(model)):
@@ -65,14 +60,11 @@ def has_plain_cache(model: Any) -> bool:
 @torch.inference_mode()
 def cache_parameter(model: Any) -> str | None:
     """
-    Return the name of the parameter by which *model* takes a cache, found by trying tiny passes.
+    Return the name of the parameter by which *model* takes a cache; None if it fills none.
 
-    Releases differ in that name: ``past_key_values``, and since transformers 5.24 ``cache``. In
-    each, a model takes a cache by the name by which it returns one. Code that comes with a model
-    may keep the old name for what it takes.
-
-    Returns:
-        None if *model* fills no cache that it is given.
+    Found by tiny passes, since releases differ: ``past_key_values``, and from transformers 5.24 on
+    ``cache``. A model takes a cache by the name by which it returns one, but code that comes with
+    a model may keep the old name for what it takes.
     """
     token = torch.zeros((1, 1), dtype=torch.long, device=model.device)
     output = model(input_ids=token, use_cache=True)
@@ -83,7 +75,7 @@ def cache_parameter(model: Any) -> str | None:
 
 def _fills_cache(model: Any, cache_name: str) -> bool:
     """Return whether *model* reads two rows of different length into a cache."""
-    rows = [_TrialRow([0]), _TrialRow([0, 0])]
+    rows: list[Any] = [SimpleNamespace(tokens=[0]), SimpleNamespace(tokens=[0, 0])]
     batch = Batch(model, cache_name)
     batch.fill(rows)
     try:
@@ -92,11 +84,6 @@ def _fills_cache(model: Any, cache_name: str) -> bool:
         _log.info("Trying a shared cache as %s= failed.", cache_name, exc_info=True)
         return False
     return batch.columns == len(rows[-1].tokens)
-
-
-@attrs.define
-class _TrialRow:
-    tokens: list[int]
 
 
 def _prepares_as_usual(model_class: Any) -> bool:
@@ -249,20 +236,12 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # its __init_subcl
         added = columns - self.key_room.shape[-2]
         # Those behind grow too, each when the one before has let go of what it held.
         self.require(len(self.keys), columns + added * (self.layers - 1))
-        rooms = _with_room(self.keys, columns), _with_room(self.values, columns)
-        self.hold(*rooms, self.length)
+        room = (0, 0, 0, columns - self.length)
+        self.hold(pad(self.keys, room), pad(self.values, room), self.length)
 
     def change(self, change: Callable[[Tensor], Tensor]) -> None:
         """Apply *change* to what is in use."""
         self.hold(change(self.keys), change(self.values))
-
-
-def _with_room(states: Tensor, columns: int) -> Tensor:
-    """Copy *states* to where there is room for *columns*."""
-    rows, heads, used, size = states.shape
-    room = states.new_empty(rows, heads, columns, size)
-    room[..., :used, :] = states
-    return room
 
 
 def _joined(upper: _Layer, lower: _Layer, columns: int) -> _Layer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -32,48 +31,12 @@ class Ask:
     stop: Sequence[str] = ()
 
 
-class Mailbox:
-    """
-    Carries what an engine's thread has to say to one event loop.
-
-    The loop is woken once for all that has come since it last looked.
-    """
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._letters: deque[Chunk | Exception] = deque()
-        self._arrival = asyncio.Event()
-        self._is_rung = False
-
-    def put(self, letter: Chunk | Exception) -> None:
-        """
-        Deliver *letter*; called in the engine's thread.
-
-        Raises:
-            RuntimeError: The loop is closed: nobody will read it.
-        """
-        if self._loop.is_closed():
-            raise RuntimeError("The event loop of the call is closed.")
-        self._letters.append(letter)
-        if not self._is_rung:
-            self._is_rung = True
-            self._loop.call_soon_threadsafe(self._arrival.set)
-
-    async def get(self) -> Chunk:
-        """Wait for the next chunk; raise what was put in as an exception."""
-        while not self._letters:
-            await self._arrival.wait()
-            self._arrival.clear()
-            self._is_rung = False
-        letter = self._letters.popleft()
-        if isinstance(letter, Exception):
-            raise letter
-        return letter
-
-
 class Call:
     """
     One answer: what was asked, what there is of it, and who waits for it.
+
+    Args:
+        deliver: Called in the engine's thread; raises RuntimeError once nobody can read any more.
 
     Attributes:
         tokens: Prompt and answer; enough to go on with after the cache is lost.
@@ -87,7 +50,7 @@ class Call:
         ask: Ask,
         tokenizer: Any,
         eos: frozenset[int],
-        deliver: Callable[[Chunk | Exception], None],
+        deliver: Callable[[Chunk | Exception], object],
     ) -> None:
         self.ask = ask
         self.tokens = list(ask.prompt)
@@ -153,19 +116,14 @@ class CallQueue:
     """Calls that wait for an engine's thread; safe to use from any."""
 
     def __init__(self) -> None:
+        self.is_closed = False
         self._calls: deque[Call] = deque()
         self._change = threading.Condition()
-        self._is_closed = False
 
     def put(self, call: Call) -> None:
-        """
-        Append *call*.
-
-        Raises:
-            InterruptedStreamError: The queue is closed.
-        """
+        """Append *call*; raise InterruptedStreamError once the queue is closed."""
         with self._change:
-            if self._is_closed:
+            if self.is_closed:
                 raise closed_error()
             self._calls.append(call)
             self._change.notify()
@@ -187,23 +145,17 @@ class CallQueue:
     def wait(self) -> None:
         """Sleep until there is a call, or the queue is closed."""
         with self._change:
-            self._change.wait_for(lambda: self._calls or self._is_closed)
+            self._change.wait_for(lambda: self._calls or self.is_closed)
 
     def close(self) -> None:
         """Accept nothing more."""
         with self._change:
-            self._is_closed = True
+            self.is_closed = True
             self._change.notify_all()
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody waits."""
         return not self._calls
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether :meth:`close` was called."""
-        return self._is_closed
 
 
 def closed_error() -> InterruptedStreamError:

@@ -8,33 +8,22 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 from lightrag_hf._calls import Ask
-from lightrag_hf._connect import Hub
 from lightrag_hf._engine import Engine
-from lightrag_hf._language_model import load
-from lightrag_hf._loading import model_key, shared
+from lightrag_hf._models import lent_engine
 from lightrag_hf._prompt import context_window, prompt_tokens, room_for_answer
 from lightrag_hf._sampling import sampling_of
-from lightrag_hf.options import HFLLMOptions
-from ragcore import Chunk, Completion, CompletionRequest, UnsupportedError
+from lightrag_hf.options import HFLLMOptions, HFOptions
+from ragcore import Chunk, Completion, CompletionRequest
 
 _log = logging.getLogger("lightrag_hf")
 
 
 @asynccontextmanager
 async def open_completion(
-    client: Hub, model_name: str, options: HFLLMOptions
+    client: HFOptions, model_name: str, options: HFLLMOptions
 ) -> AsyncIterator[HFCompletion]:
-    """
-    Load the model, or find it loaded, and lend it.
-
-    Raises:
-        ProviderError, OptionsError, UnsupportedError: As :func:`lightrag_hf._language_model.load`.
-    """
-    key = model_key("completion", client, model_name, options)
-    loaded = shared(
-        key, lambda: load(client, model_name, options), Engine.close, options.keep_alive
-    )
-    async with loaded as engine:
+    """Lend a model that completes; raises as :func:`lightrag_hf._models.lent_engine`."""
+    async with lent_engine(client, model_name, options) as engine:
         backend = HFCompletion(engine, model_name)
         if options.num_ctx is not None and options.num_ctx > backend.limit:
             _log.warning(
@@ -67,7 +56,7 @@ class HFCompletion:
             ContextLengthError: The prompt does not fit into the context window.
             InvalidRequestError: The model's chat template refuses the messages.
             OptionsError: An option is out of range.
-            UnsupportedError: The model has no chat template, or images were sent.
+            UnsupportedError: The model has no chat template.
             ProviderError: The model failed, or does not fit into memory.
         """
         text = ""
@@ -90,11 +79,8 @@ class HFCompletion:
 
     def _ask(self, request: CompletionRequest) -> Ask:
         options: HFLLMOptions = request.options
-        if request.response_format is not None:
-            raise UnsupportedError(
-                "response_format: lightrag-hf can't force the form of an answer."
-            )
         generation_config = self._engine.model.generation_config
+        own = generation_config.stop_strings or ()
         sampling = sampling_of(options, generation_config)
         prompt = prompt_tokens(self._engine.tokenizer, request.messages)
         room = room_for_answer(prompt, min(options.num_ctx or self.limit, self.limit))
@@ -104,9 +90,5 @@ class HFCompletion:
             prompt=prompt,
             max_tokens=min(longest or room, room),
             sampling=sampling,
-            stop=(*(options.stop or ()), *_stop_strings(generation_config.stop_strings)),
+            stop=(*(options.stop or ()), *([own] if isinstance(own, str) else own)),
         )
-
-
-def _stop_strings(found: str | list[str] | None) -> list[str]:
-    return [found] if isinstance(found, str) else list(found or ())

@@ -6,7 +6,7 @@ import logging
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import transformers
@@ -29,41 +29,6 @@ _MOST_ROWS = 32
 _TOKENS_READ_TOGETHER = 2048
 
 
-class Decoding(Protocol):
-    """What an engine's thread calls again and again."""
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether there are calls in work that are not in the queue."""
-        ...
-
-    def turn(self, queue: CallQueue) -> None:
-        """Do a bit of work: of calls in work, or of the first in *queue*."""
-        ...
-
-    def abandon(self) -> Sequence[Call]:
-        """Give up the calls in work and return them."""
-        ...
-
-
-def decoding(model: Any, model_name: str) -> Decoding:
-    """Return how *model* is run: many calls at once if it allows that, which tiny passes try."""
-    why = _foreign_settings(model) or obstacle(model)
-    cache_name = None if why else cache_parameter(model)
-    if cache_name is not None:
-        return SharedDecoding(partial(Batch, model, cache_name), model_name)
-    # With a plain cache, calls are expected to share passes: whoever waits longer should know why.
-    level = logging.WARNING if has_plain_cache(model) else logging.INFO
-    why = why or f"it fills no cache that it is given (transformers {transformers.__version__})"
-    _log.log(level, "%s answers one call at a time: %s.", model_name, why)
-    return SingleDecoding(model, model_name)
-
-
-def _foreign_settings(model: Any) -> str:
-    names = needs_generate(model.generation_config)
-    return f"its settings have {', '.join(names)}" if names else ""
-
-
 class SharedDecoding:
     """
     All calls share forward passes; they join and leave between any two.
@@ -73,10 +38,6 @@ class SharedDecoding:
     its tokens are read again when it is back.
 
     Long prompts are read a piece at a time, between the steps of the answers under way.
-
-    Args:
-        open_batch: Makes an empty batch of the model.
-        model_name: For errors.
     """
 
     def __init__(self, open_batch: Callable[[], Batch], model_name: str) -> None:
@@ -88,14 +49,17 @@ class SharedDecoding:
 
     @property
     def is_busy(self) -> bool:
+        """Whether there are calls in work that are not in the queue."""
         return bool(self._batch.rows or self._joining.rows)
 
     def abandon(self) -> Sequence[Call]:
+        """Give up the calls in work and return them."""
         calls = [*self._batch.rows, *self._joining.rows]
         self._batch, self._joining = self._open_batch(), self._open_batch()
         return calls
 
     def turn(self, queue: CallQueue) -> None:
+        """Do a bit of work: of calls in work, or of the first in *queue*."""
         if not self._joining.rows and (calls := self._next(queue)):
             self._joining.fill(calls)
         if self._joining.rows and (exc := _failure_of(self._read)):
@@ -168,7 +132,7 @@ class SharedDecoding:
 
 
 class SingleDecoding:
-    """Calls are answered one after the other, by ``generate()``."""
+    """Calls are answered one after the other, by ``generate()``: a turn answers a whole call."""
 
     is_busy = False
 
@@ -180,17 +144,28 @@ class SingleDecoding:
         return ()
 
     def turn(self, queue: CallQueue) -> None:
-        if call := queue.take():
-            self._answer(call, queue)
-
-    def _answer(self, call: Call, queue: CallQueue) -> None:
-        def is_wanted() -> bool:
-            return not (call.is_over or queue.is_closed)
-
-        if exc := _failure_of(lambda: generate(self._model, call, is_wanted)):
+        call = queue.take()
+        if call is None:
+            return
+        answer = partial(generate, self._model, call, lambda: queue.is_closed)
+        if exc := _failure_of(answer):
             _fail([call], self._model_name, exc)
         if not call.is_over:
             call.fail(closed_error())
+
+
+def decoding(model: Any, model_name: str) -> SharedDecoding | SingleDecoding:
+    """Return how *model* is run: many calls at once if it allows that, which tiny passes try."""
+    foreign = needs_generate(model.generation_config)
+    why = f"its settings have {', '.join(foreign)}" if foreign else obstacle(model)
+    cache_name = None if why else cache_parameter(model)
+    if cache_name is not None:
+        return SharedDecoding(partial(Batch, model, cache_name), model_name)
+    # With a plain cache, calls are expected to share passes: whoever waits longer should know why.
+    level = logging.WARNING if has_plain_cache(model) else logging.INFO
+    why = why or f"it fills no cache that it is given (transformers {transformers.__version__})"
+    _log.log(level, "%s answers one call at a time: %s.", model_name, why)
+    return SingleDecoding(model, model_name)
 
 
 def _failure_of(work: Callable[[], None]) -> Exception | None:
@@ -211,11 +186,9 @@ def _fail(calls: Sequence[Call], model_name: str, exc: Exception) -> None:
         call.fail(error)
 
 
-def _error(model_name: str, exc: Exception) -> Exception:
+def _error(model_name: str, exc: Exception) -> RagcoreError:
     if is_out_of_memory(exc):
         return translation(model_name, exc)
-    if isinstance(exc, RagcoreError):
-        return exc
     return ProviderError(f"{model_name!r} failed while answering: {type(exc).__name__}: {exc}")
 
 

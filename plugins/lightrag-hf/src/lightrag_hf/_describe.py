@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lightrag_hf import _files
-from lightrag_hf._connect import hub_from_environment, hub_of
 from lightrag_hf._sentence_transformers import dimensions_of, read_recipe
 from lightrag_hf.options import HFEmbeddingOptions, HFOptions
 
@@ -18,8 +17,7 @@ def describe(
         ProviderError: As :func:`lightrag_hf._files.configuration`.
         UnsupportedError: The model's sentence-transformers files ask for what is not done here.
     """
-    hub = hub_of(connection) if connection else hub_from_environment()
-    files = _files.configuration(hub, model_name, options.revision)
+    files = _files.configuration(connection or HFOptions(), model_name, options.revision)
     if files.gguf:
         return None, None
     recipe = read_recipe(files.folder, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from contextlib import suppress
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]  # as it is there
@@ -28,45 +29,25 @@ _MIB = 2**20
 
 
 def choose_device(asked: str) -> torch.device:
-    """
-    Return the device that *asked* names; ``"auto"`` is the best usable one.
-
-    Raises:
-        OptionsError: There is no such device on this machine; says what there is.
-    """
+    """Return the device that *asked* names, if it is usable; ``"auto"`` is the best that is."""
     if asked == "auto":
-        return torch.device(next(kind for kind in _KINDS if is_usable(torch.device(kind))))
-    try:
+        return torch.device(next(kind for kind in _KINDS if _is_usable(torch.device(kind))))
+    # Raised for a name that torch does not know.
+    with suppress(RuntimeError):
         device = torch.device(asked)
-    except RuntimeError:
-        raise _no_device(asked) from None
-    if device.type not in _KINDS or not is_usable(device):
-        raise _no_device(asked)
-    return device
-
-
-def is_usable(device: torch.device) -> bool:
-    """Tell whether *device* is there and computes: an old driver has devices that do not."""
-    if device.type == "cpu":
-        return True
-    if not _is_there(device):
-        return False
-    try:
-        return bool((torch.ones(1, device=device) + 1).item())
-    except (RuntimeError, AssertionError, NotImplementedError) as exc:
-        _log.warning("%s is there and can't be used: %s", device, exc)
-        return False
+        if device.type in _KINDS and _is_usable(device):
+            return device
+    there = [kind for kind in _KINDS if _is_usable(torch.device(kind))]
+    raise OptionsError(
+        f"device: {asked!r} is not on this machine, or not usable; there is: {', '.join(there)}. "
+        "Pass device='auto' for the best of them."
+    )
 
 
 def load_arguments(
     options: HFModelOptions, device: torch.device, files: ModelFiles
 ) -> dict[str, Any]:
-    """
-    Return the keyword arguments of ``from_pretrained`` that *options* stand for.
-
-    Raises:
-        UnsupportedError: *quantization* is asked for and bitsandbytes is missing.
-    """
+    """Return the keyword arguments of ``from_pretrained`` that *options* stand for."""
     chosen = {
         "dtype": dtype_of(options, device),
         "attn_implementation": options.attn_implementation,
@@ -85,30 +66,13 @@ def dtype_of(options: HFModelOptions, device: torch.device) -> Any:
     return torch.float32 if device.type == "cpu" else "auto"
 
 
-def free_memory(device: torch.device) -> int | None:
-    """Return how many bytes *device* has left; None where torch does not say."""
-    match device.type:
-        case "cpu":
-            return int(psutil.virtual_memory().available)
-        case "cuda" | "xpu" as kind:
-            module = getattr(torch, kind)
-            kept_by_torch = module.memory_reserved(device) - module.memory_allocated(device)
-            return int(module.mem_get_info(device)[0] + kept_by_torch)
-        case "mps":
-            return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    return None
-
-
 def require_memory(device: torch.device, needed: int) -> None:
     """
-    Make sure that *device* can spare *needed* bytes.
+    Raise MemoryError unless *device* can spare *needed* bytes.
 
     A CPU's allocator gives what is not there, and the kernel then kills the process.
-
-    Raises:
-        MemoryError: It can't.
     """
-    free = free_memory(device)
+    free = _free_memory(device)
     if free is not None and needed > free * _SPARE_SHARE:
         raise MemoryError(
             f"{needed / _MIB:,.1f} MiB are needed, and {device} has {free / _MIB:,.1f} left"
@@ -121,27 +85,43 @@ def empty_cache(device: torch.device) -> None:
         getattr(torch, device.type).empty_cache()
 
 
+def _is_usable(device: torch.device) -> bool:
+    """Tell whether *device* is there and computes: an old driver has devices that do not."""
+    if device.type == "cpu":
+        return True
+    if not _is_there(device):
+        return False
+    try:
+        return bool((torch.ones(1, device=device) + 1).item())
+    except (RuntimeError, AssertionError, NotImplementedError) as exc:
+        _log.warning("%s is there and can't be used: %s", device, exc)
+        return False
+
+
 def _is_there(device: torch.device) -> bool:
     module = {"cuda": torch.cuda, "xpu": torch.xpu, "mps": torch.backends.mps}[device.type]
     if not module.is_available():
         return False
-    return not _is_numbered(device) or device.index < _count(device)
+    count = int(getattr(torch, device.type).device_count())
+    return not _is_numbered(device) or device.index < count
 
 
 def _is_numbered(device: torch.device) -> bool:
     return ":" in str(device)
 
 
-def _count(device: torch.device) -> int:
-    return int(getattr(torch, device.type).device_count())
-
-
-def _no_device(asked: str) -> OptionsError:
-    there = [kind for kind in _KINDS if is_usable(torch.device(kind))]
-    return OptionsError(
-        f"device: {asked!r} is not on this machine, or not usable; there is: {', '.join(there)}. "
-        "Pass device='auto' for the best of them."
-    )
+def _free_memory(device: torch.device) -> int | None:
+    """Return how many bytes *device* has left; None where torch does not say."""
+    match device.type:
+        case "cpu":
+            return int(psutil.virtual_memory().available)
+        case "cuda" | "xpu" as kind:
+            module = getattr(torch, kind)
+            kept_by_torch = module.memory_reserved(device) - module.memory_allocated(device)
+            return int(module.mem_get_info(device)[0] + kept_by_torch)
+        case "mps":
+            return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return None
 
 
 def _quantization(options: HFModelOptions) -> Any:
@@ -162,27 +142,19 @@ def _placement(options: HFModelOptions, device: torch.device, files: ModelFiles)
         return _spread(options)
     if device.type == "cpu":
         return {}
-    if not _is_numbered(device) and not _fits(device, files):
-        _log.info("%s is too big for %s alone: it is spread", files.folder.name, device)
-        return _spread(options)
-    return {"device_map": {"": device}}
+    free = _free_memory(device)
+    fits = free is None or files.weight_bytes < free * _WEIGHTS_SHARE
+    if fits or _is_numbered(device):
+        return {"device_map": {"": device}}
+    _log.info("%s is too big for %s alone: it is spread", files.folder.name, device)
+    return _spread(options)
 
 
 def _spread(options: HFModelOptions) -> dict[str, Any]:
-    return {
-        "device_map": "auto",
-        "max_memory": _max_memory(options),
-        "offload_folder": options.offload_folder and str(options.offload_folder),
+    # accelerate wants accelerators by number.
+    limits = {
+        int(key) if key.isdecimal() else key: size
+        for key, size in (options.max_memory or {}).items()
     }
-
-
-def _max_memory(options: HFModelOptions) -> dict[int | str, Any] | None:
-    """Return *max_memory* with accelerators by number, as accelerate wants them."""
-    if options.max_memory is None:
-        return None
-    return {int(key) if key.isdecimal() else key: size for key, size in options.max_memory.items()}
-
-
-def _fits(device: torch.device, files: ModelFiles) -> bool:
-    free = free_memory(device)
-    return free is None or files.weight_bytes < free * _WEIGHTS_SHARE
+    folder = options.offload_folder and str(options.offload_folder)
+    return {"device_map": "auto", "max_memory": limits or None, "offload_folder": folder}

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from lightrag_hf._connect import Hub
-from lightrag_hf._encoder import Encoder, load
+from lightrag_hf._encoder import Encoder
 from lightrag_hf._errors import translated
-from lightrag_hf._loading import model_key, shared
-from lightrag_hf._reading import Reading
-from lightrag_hf.options import HFEmbeddingOptions
+from lightrag_hf._forward import Row
+from lightrag_hf._models import lent_encoder
+from lightrag_hf.options import HFEmbeddingOptions, HFOptions
 from ragcore import (
     ContextLengthError,
     EmbeddingRequest,
@@ -23,19 +22,10 @@ from ragcore import (
 
 @asynccontextmanager
 async def open_embedding(
-    client: Hub, model_name: str, options: HFEmbeddingOptions
+    client: HFOptions, model_name: str, options: HFEmbeddingOptions
 ) -> AsyncIterator[HFEmbedding]:
-    """
-    Load the model, or find it loaded, and lend it.
-
-    Raises:
-        ProviderError, OptionsError, UnsupportedError: As :func:`lightrag_hf._encoder.load`.
-    """
-    key = model_key("embedding", client, model_name, options)
-    loaded = shared(
-        key, lambda: load(client, model_name, options), Encoder.close, options.keep_alive
-    )
-    async with loaded as encoder:
+    """Lend a model that embeds; raises as :func:`lightrag_hf._models.lent_encoder`."""
+    async with lent_encoder(client, model_name, options) as encoder:
         yield HFEmbedding(encoder, model_name)
 
 
@@ -55,29 +45,25 @@ class HFEmbedding:
             InvalidRequestError: A text has no token, not even a mark at its end.
             ProviderError: A single text does not fit into memory.
         """
-        reading = await self._read(request)
-        self._check(reading, request)
+        loop, encoder = asyncio.get_running_loop(), self._encoder
+        rows = await loop.run_in_executor(
+            encoder.reading, encoder.reader.read, request.texts, request.input_type
+        )
+        cut = tuple(at for at, row in enumerate(rows) if row.is_cut)
+        self._check(rows, () if request.truncate == "end" else cut)
         with translated(self._model_name):
-            vectors = await asyncio.wrap_future(self._encoder.forward.submit(reading.rows))
-        tokens = sum(len(row.ids) for row in reading.rows)
-        return Embeddings(
-            vectors, usage=Usage(tokens), truncated=reading.cut, model=self._model_name
-        )
+            vectors = await asyncio.wrap_future(encoder.forward.submit(rows))
+        usage = Usage(sum(len(row.ids) for row in rows))
+        return Embeddings(vectors, usage=usage, truncated=cut, model=self._model_name)
 
-    async def _read(self, request: EmbeddingRequest) -> Reading:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._encoder.reading, self._encoder.reader.read, request.texts, request.input_type
-        )
-
-    def _check(self, reading: Reading, request: EmbeddingRequest) -> None:
-        if reading.cut and request.truncate == "error":
+    def _check(self, rows: Sequence[Row], too_long: Sequence[int]) -> None:
+        if too_long:
             raise ContextLengthError(
                 f"More than the {self._encoder.reader.max_length} tokens that "
                 f"{self._model_name!r} reads; split these texts, or pass truncate='end'.",
-                positions=reading.cut,
+                positions=too_long,
             )
-        if silent := [at for at, row in enumerate(reading.rows) if not row.ids]:
+        if silent := [at for at, row in enumerate(rows) if not row.ids]:
             raise InvalidRequestError(
                 f"{self._model_name!r} reads no token in these texts; leave them out.",
                 positions=silent,

@@ -6,6 +6,7 @@ Event loops put calls into its queue; nothing of torch happens on their threads.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator
@@ -13,9 +14,11 @@ from typing import Any
 
 import torch
 
-from lightrag_hf._calls import Ask, Call, CallQueue, Mailbox, closed_error
-from lightrag_hf._decoding import Decoding, decoding
+from lightrag_hf._calls import Ask, Call, CallQueue, closed_error
+from lightrag_hf._decoding import SharedDecoding, SingleDecoding, decoding
 from ragcore import Chunk
+
+_Decoding = SharedDecoding | SingleDecoding
 
 _log = logging.getLogger("lightrag_hf")
 
@@ -32,17 +35,14 @@ class Engine:
         tokenizer: The model's.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, model_name: str = "") -> None:
+    def __init__(self, model: Any, tokenizer: Any, model_name: str) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self._eos = frozenset(_eos(model, tokenizer))
         self._queue = CallQueue()
-        self._thread = threading.Thread(
-            target=self._work,
-            args=(decoding(model, model_name or model.config.name_or_path),),
-            name="lightrag-hf-engine",
-            daemon=True,
-        )
+        work = (decoding(model, model_name),)
+        name = "lightrag-hf-engine"
+        self._thread = threading.Thread(target=self._work, args=work, name=name, daemon=True)
         self._thread.start()
 
     async def answer(self, ask: Ask) -> AsyncGenerator[Chunk, None]:
@@ -55,15 +55,22 @@ class Engine:
             InterruptedStreamError: The engine was closed.
             ProviderError: The model failed.
         """
-        mailbox = Mailbox()
-        call = Call(ask, self.tokenizer, self._eos, mailbox.put)
+        letters: asyncio.Queue[Chunk | Exception] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def deliver(letter: Chunk | Exception) -> None:
+            loop.call_soon_threadsafe(letters.put_nowait, letter)
+
+        call = Call(ask, self.tokenizer, self._eos, deliver)
         self._queue.put(call)
         try:
             is_complete = False
             while not is_complete:
-                chunk = await mailbox.get()
-                is_complete = chunk.finish_reason is not None
-                yield chunk
+                letter = await letters.get()
+                if isinstance(letter, Exception):
+                    raise letter
+                is_complete = letter.finish_reason is not None
+                yield letter
         finally:
             call.is_cancelled = True
 
@@ -73,7 +80,7 @@ class Engine:
         self._thread.join()
         self.model = None
 
-    def _work(self, decoding: Decoding) -> None:
+    def _work(self, decoding: _Decoding) -> None:
         try:
             with torch.inference_mode():
                 while self._has_work(decoding):
@@ -82,19 +89,14 @@ class Engine:
             _log.exception("The engine's thread ended.")
         finally:
             self._queue.close()
-            self._give_up(decoding)
+            waiting = iter(self._queue.take, None)
+            for call in (*decoding.abandon(), *waiting):
+                call.fail(closed_error())
 
-    def _has_work(self, decoding: Decoding) -> bool:
+    def _has_work(self, decoding: _Decoding) -> bool:
         if not decoding.is_busy:
             self._queue.wait()
         return not self._queue.is_closed
-
-    def _give_up(self, decoding: Decoding) -> None:
-        calls = list(decoding.abandon())
-        while call := self._queue.take():
-            calls.append(call)
-        for call in calls:
-            call.fail(closed_error())
 
 
 def _eos(model: Any, tokenizer: Any) -> list[int]:

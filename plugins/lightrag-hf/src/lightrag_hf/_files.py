@@ -9,8 +9,8 @@ from typing import Any
 
 import attrs
 
-from lightrag_hf._connect import Hub
 from lightrag_hf._errors import translated
+from lightrag_hf.options import HFOptions
 from ragcore import NotFoundError
 
 _CONFIGURATION = ("config.json", "*_config.json", "config_*.json", "modules.json", "*/config.json")
@@ -37,11 +37,11 @@ class ModelFiles:
         """Size of the weights on disk."""
         if self.gguf:
             return (self.folder / self.gguf).stat().st_size
-        names = weights_among(path.name for path in self.folder.iterdir())
+        names = _weights_among(path.name for path in self.folder.iterdir())
         return sum((self.folder / name).stat().st_size for name in names)
 
 
-def configuration(hub: Hub, model_name: str, revision: str | None) -> ModelFiles:
+def configuration(hub: HFOptions, model_name: str, revision: str | None) -> ModelFiles:
     """
     Return a folder with at least the model's small configuration files.
 
@@ -54,12 +54,14 @@ def configuration(hub: Hub, model_name: str, revision: str | None) -> ModelFiles
     return _local(model_name) or ModelFiles(_fetch(hub, model_name, revision, _CONFIGURATION))
 
 
-def tokenizer(hub: Hub, model_name: str, revision: str | None) -> ModelFiles:
+def tokenizer(hub: HFOptions, model_name: str, revision: str | None) -> ModelFiles:
     """Return a folder with configuration and tokenizer; raises as :func:`configuration`."""
     return _local(model_name) or ModelFiles(_fetch(hub, model_name, revision, _TOKENIZER))
 
 
-def model(hub: Hub, model_name: str, revision: str | None, *, code: bool = False) -> ModelFiles:
+def model(
+    hub: HFOptions, model_name: str, revision: str | None, *, code: bool = False
+) -> ModelFiles:
     """
     Return a folder with all that is needed to run the model; raises as :func:`configuration`.
 
@@ -70,64 +72,42 @@ def model(hub: Hub, model_name: str, revision: str | None, *, code: bool = False
         return found
     patterns = (*_TOKENIZER, "*.py") if code else _TOKENIZER
     folder = _fetch(hub, model_name, revision, patterns)
-    names = [
-        name
-        for module in ("", *_module_folders(folder))
-        for name in weights_among(_names(hub, model_name, folder), module)
-    ]
+    there = _names(hub, model_name, folder)
+    modules = {"", *(module["path"] for module in read_modules(folder))}
+    names = [name for module in modules for name in _weights_among(there, module)]
     # The folder is named by its commit: both halves are of one revision.
     return ModelFiles(_fetch(hub, model_name, folder.name, (*patterns, *names)))
 
 
-def is_path(model_name: str) -> bool:
-    """Tell a path from a name of the hub."""
-    return (
-        model_name.startswith((".", "/", "~"))
-        or model_name.endswith(".gguf")
-        or Path(model_name).exists()
-    )
-
-
-def weights_among(names: Iterable[str], module: str = "") -> list[str]:
-    """Return which of *names* are the weights in the folder *module*, in one format only."""
-    prefix = f"{module}/" if module else ""
-    here = [name for name in names if name.startswith(prefix)]
-    for stem, suffix in (("model", ".safetensors"), ("pytorch_model", ".bin")):
-        shards = (f"{prefix}{stem}{suffix}", f"{prefix}{stem}-")
-        found = [name for name in here if name.startswith(shards) and name.endswith(suffix)]
-        if found:
-            return found
-    return []
-
-
 def read_json(path: Path) -> dict[str, Any]:
-    """
-    Return the object in *path*, empty if there is no such file.
-
-    Raises:
-        NotFoundError: The file holds something else.
-    """
+    """Return the object in *path*, empty if there is no such file."""
     if not path.is_file():
         return {}
+    problem = NotFoundError(f"{str(path)!r} holds no JSON object; fetch the model again.")
     try:
         found = json.loads(path.read_text("utf-8"))
     except ValueError as exc:
-        raise _no_object(path) from exc
+        raise problem from exc
     if not isinstance(found, dict):
-        raise _no_object(path)
+        raise problem
     return found
 
 
-def _no_object(path: Path) -> NotFoundError:
-    return NotFoundError(f"{str(path)!r} holds no JSON object; fetch the model again.")
+def read_modules(folder: Path) -> list[dict[str, str]]:
+    """Return the modules that sentence-transformers would put together, if it is its model."""
+    path = folder / "modules.json"
+    found: list[dict[str, str]] = json.loads(path.read_text("utf-8")) if path.is_file() else []
+    return found
 
 
 def _local(model_name: str) -> ModelFiles | None:
-    if not is_path(model_name):
+    if not _is_path(model_name):
         return None
     path = Path(model_name).expanduser()
     if path.suffix == ".gguf":
-        return _gguf(path)
+        if not path.is_file():
+            raise NotFoundError(f"There is no file {str(path)!r}. {_ggufs_in(path.parent)}")
+        return ModelFiles(path.parent, path.name)
     if not path.is_dir():
         raise NotFoundError(
             f"There is no model folder {model_name!r} (seen from {str(Path.cwd())!r}). Check the "
@@ -138,10 +118,9 @@ def _local(model_name: str) -> ModelFiles | None:
     return ModelFiles(path)
 
 
-def _gguf(path: Path) -> ModelFiles:
-    if not path.is_file():
-        raise NotFoundError(f"There is no file {str(path)!r}. {_ggufs_in(path.parent)}")
-    return ModelFiles(path.parent, path.name)
+def _is_path(model_name: str) -> bool:
+    begins = model_name.startswith((".", "/", "~"))
+    return begins or model_name.endswith(".gguf") or Path(model_name).exists()
 
 
 def _ggufs_in(folder: Path) -> str:
@@ -151,7 +130,7 @@ def _ggufs_in(folder: Path) -> str:
     return f"In that folder there are: {', '.join(names)}."
 
 
-def _fetch(hub: Hub, model_name: str, revision: str | None, patterns: Iterable[str]) -> Path:
+def _fetch(hub: HFOptions, model_name: str, revision: str | None, patterns: Iterable[str]) -> Path:
     from huggingface_hub import snapshot_download
 
     from lightrag_hf._progress import Progress
@@ -172,7 +151,7 @@ def _fetch(hub: Hub, model_name: str, revision: str | None, patterns: Iterable[s
         )
 
 
-def _token(hub: Hub) -> str | bool | None:
+def _token(hub: HFOptions) -> str | bool | None:
     if hub.token is not None:
         return hub.token.get()
     # The token that `hf auth login` has stored is huggingface.co's, and no other host's business.
@@ -180,7 +159,7 @@ def _token(hub: Hub) -> str | bool | None:
     return None if is_default else False
 
 
-def _names(hub: Hub, model_name: str, folder: Path) -> list[str]:
+def _names(hub: HFOptions, model_name: str, folder: Path) -> list[str]:
     """Return all files that the model has on the hub; those here if only they are known."""
     from huggingface_hub import get_cached_repo_tree
     from huggingface_hub.errors import CachedRepoTreeNotFoundError
@@ -192,7 +171,13 @@ def _names(hub: Hub, model_name: str, folder: Path) -> list[str]:
     return [file.path for file in tree]
 
 
-def _module_folders(folder: Path) -> list[str]:
-    path = folder / "modules.json"
-    modules = json.loads(path.read_text("utf-8")) if path.is_file() else []
-    return [module["path"] for module in modules if module["path"]]
+def _weights_among(names: Iterable[str], module: str = "") -> list[str]:
+    """Return which of *names* are the weights in the folder *module*, in one format only."""
+    prefix = f"{module}/" if module else ""
+    here = [name for name in names if name.startswith(prefix)]
+    for stem, suffix in (("model", ".safetensors"), ("pytorch_model", ".bin")):
+        shards = (f"{prefix}{stem}{suffix}", f"{prefix}{stem}-")
+        found = [name for name in here if name.startswith(shards) and name.endswith(suffix)]
+        if found:
+            return found
+    return []

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Any
 
 import attrs
 import numpy as np
@@ -27,29 +30,34 @@ class Row:
         ids: Tokens.
         types: Segment of each token; empty where the model has none.
         skipped: Tokens at the beginning that pooling leaves out.
+        is_cut: Whether the text has more than this.
     """
 
     ids: Sequence[int]
     types: Sequence[int] = ()
     skipped: int = 0
+    is_cut: bool = False
 
 
 class _Call:
     """Rows that one caller waits for."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, arrival: int) -> None:
+        self.arrival = arrival
         self.vectors: Future[Vectors] = Future()
-        self._found: list[npt.NDArray[np.float32] | None] = [None] * count
+        self._found: list[Any] = [None] * count
         self._missing = count
 
     def put(self, position: int, vector: npt.NDArray[np.float32]) -> None:
         self._found[position] = vector
         self._missing -= 1
-        if self._missing == 0 and self.vectors.set_running_or_notify_cancel():
-            self.vectors.set_result(np.stack([row for row in self._found if row is not None]))
+        if self._missing == 0:
+            # The caller may have left.
+            with suppress(InvalidStateError):
+                self.vectors.set_result(np.stack(self._found))
 
     def fail(self, exc: BaseException) -> None:
-        if not self.vectors.done() and self.vectors.set_running_or_notify_cancel():
+        with suppress(InvalidStateError):
             self.vectors.set_exception(exc)
 
 
@@ -58,7 +66,6 @@ class _Waiting:
     row: Row
     call: _Call
     position: int
-    arrival: int
 
     @property
     def length(self) -> int:
@@ -70,47 +77,38 @@ class ForwardQueue:
     Runs *compute* in a thread of its own, over batches of rows from any number of calls.
 
     Longest rows stand together, so little is padding; the batch with the row that has waited
-    longest goes first, so nobody is overtaken for ever. A batch that does not fit into memory
-    is halved.
+    longest goes first, so nobody is overtaken for ever. When a batch does not fit into memory,
+    batches are half as large from then on.
 
     Args:
         compute: ``rows -> vectors``, in the order of the rows.
         batch_tokens: Most tokens in a batch, padding included.
-        recover: Called when memory has run out, before the halves are tried.
+        recover: Called when memory has run out, before a smaller batch is tried.
     """
 
     def __init__(
         self,
         compute: Callable[[Sequence[Row]], Vectors],
         batch_tokens: int,
-        recover: Callable[[], None] = lambda: None,
+        recover: Callable[[], None],
     ) -> None:
         self._compute = compute
         self._batch_tokens = batch_tokens
         self._recover = recover
         self._waiting: list[_Waiting] = []
-        self._arrivals = 0
+        self._arrivals = itertools.count()
         self._is_closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="lightrag-hf-embed", daemon=True)
         self._thread.start()
 
     def submit(self, rows: Sequence[Row]) -> Future[Vectors]:
-        """
-        Return the vectors of *rows*, when they are there; cancelling drops what is left.
-
-        Raises:
-            RuntimeError: The queue is closed.
-        """
-        call = _Call(len(rows))
+        """Return the vectors of *rows*, when they are there; cancelling drops what is left."""
         with self._changed:
             if self._is_closed:
                 raise _closed_error()
-            self._waiting += [
-                _Waiting(row, call, position, self._arrivals) for position, row in enumerate(rows)
-            ]
-            self._waiting.sort(key=lambda waiting: -waiting.length)
-            self._arrivals += 1
+            call = _Call(len(rows), next(self._arrivals))
+            self._add([_Waiting(row, call, at) for at, row in enumerate(rows)])
             self._changed.notify()
         return call.vectors
 
@@ -125,11 +123,34 @@ class ForwardQueue:
 
     def _work(self) -> None:
         while batch := self._next_batch():
-            try:
-                self._run(batch)
-            except BaseException as exc:  # noqa: BLE001  # raised again in the calls
-                for waiting in batch:
-                    waiting.call.fail(exc)
+            # Memory is freed here, and not where it ran out: the traceback keeps tensors alive.
+            if not self._is_done(batch):
+                self._put_back(batch)
+
+    def _is_done(self, batch: list[_Waiting]) -> bool:
+        """Compute *batch*, or tell its calls why not; False if it does not fit into memory."""
+        try:
+            vectors = self._compute([waiting.row for waiting in batch])
+        except BaseException as exc:  # noqa: BLE001  # raised again in the calls
+            if len(batch) > 1 and is_out_of_memory(exc):
+                return False
+            for waiting in batch:
+                waiting.call.fail(exc)
+            return True
+        for waiting, vector in zip(batch, vectors, strict=True):
+            waiting.call.put(waiting.position, vector)
+        return True
+
+    def _put_back(self, batch: list[_Waiting]) -> None:
+        self._recover()
+        self._batch_tokens = min(self._batch_tokens, len(batch) // 2 * batch[0].length)
+        _log.warning("Out of memory: batches are of %d tokens from now on", self._batch_tokens)
+        with self._changed:
+            self._add(batch)
+
+    def _add(self, waiting: list[_Waiting]) -> None:
+        self._waiting += waiting
+        self._waiting.sort(key=lambda one: -one.length)
 
     def _next_batch(self) -> list[_Waiting]:
         """Return what to compute next, as soon as there is something; nothing when closed."""
@@ -142,7 +163,7 @@ class ForwardQueue:
         return []
 
     def _take(self) -> list[_Waiting]:
-        oldest = min(range(len(self._waiting)), key=lambda at: self._waiting[at].arrival)
+        oldest = min(range(len(self._waiting)), key=lambda at: self._waiting[at].call.arrival)
         begin, end = 0, 0
         while end <= oldest:
             begin = end
@@ -150,28 +171,6 @@ class ForwardQueue:
         batch = self._waiting[begin:end]
         del self._waiting[begin:end]
         return batch
-
-    def _run(self, batch: list[_Waiting]) -> None:
-        vectors = self._compute_what_fits([waiting.row for waiting in batch])
-        for waiting, vector in zip(batch, vectors, strict=True):
-            waiting.call.put(waiting.position, vector)
-
-    def _compute_what_fits(self, rows: Sequence[Row]) -> Vectors:
-        try:
-            return self._compute(rows)
-        except (RuntimeError, MemoryError) as exc:
-            if len(rows) == 1 or not is_out_of_memory(exc):
-                raise
-        # Not in the handler: the traceback there keeps the batch's tensors alive.
-        return self._compute_halves(rows)
-
-    def _compute_halves(self, rows: Sequence[Row]) -> Vectors:
-        self._recover()
-        half = len(rows) // 2
-        self._batch_tokens = min(self._batch_tokens, half * len(rows[0].ids))
-        _log.warning("Out of memory: batches are of %d tokens from now on", self._batch_tokens)
-        parts = [self._compute_what_fits(part) for part in (rows[:half], rows[half:])]
-        return np.concatenate(parts)
 
 
 def _closed_error() -> RuntimeError:

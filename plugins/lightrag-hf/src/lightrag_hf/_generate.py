@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, StoppingCriteria
-from transformers.generation.streamers import BaseStreamer
 
 from lightrag_hf._calls import Call
-from lightrag_hf._sampling import Sampling
+from lightrag_hf._sampling import OF_SAMPLING
 
 # Settings of a model that its answers don't depend on, or that the shared loop follows too.
 _FOLLOWED = {
@@ -46,67 +46,55 @@ def needs_generate(generation_config: GenerationConfig) -> list[str]:
 
 
 @torch.inference_mode()
-def generate(model: Any, call: Call, is_wanted: Callable[[], bool]) -> None:
+def generate(model: Any, call: Call, is_stopped: Callable[[], bool]) -> None:
     """
     Answer *call*.
 
     Args:
         model: Of any kind that ``generate()`` knows.
         call: Over at the end, unless it was given up.
-        is_wanted: Asked for every token; once it says no, the call is given up.
+        is_stopped: Asked for every token; once it says yes, the call is given up.
     """
     prompt = torch.tensor([call.tokens], device=model.device)
-    streamer = None if _uses_beams(model) else _Delivery(call)
-    with torch.random.fork_rng(_devices(model), enabled=call.ask.sampling.seed is not None):
+    delivery = _Delivery(call, is_stopped)
+    # The beams of a search change their minds, so its answer comes at the end.
+    is_streamed = (model.generation_config.num_beams or 1) == 1
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices, enabled=call.ask.sampling.seed is not None):
         if call.ask.sampling.seed is not None:
             torch.manual_seed(call.ask.sampling.seed)
         answer = model.generate(
             prompt,
             attention_mask=torch.ones_like(prompt),
-            streamer=streamer,
-            stopping_criteria=[_Until(is_wanted)],
+            streamer=delivery if is_streamed else None,
+            stopping_criteria=[delivery],
             **_settings(model.generation_config, call),
         )
-    if streamer is None:
-        _deliver(call, answer[0, prompt.shape[1] :])
-    if is_wanted():
+    _deliver(call, answer[0, len(call.tokens) :])
+    if not (call.is_over or is_stopped()):
         call.cut()
 
 
-def _settings(generation_config: GenerationConfig, call: Call) -> dict[str, Any]:
-    eos = sorted(call.eos) or None
-    padding = generation_config.pad_token_id
-    return {
-        "max_new_tokens": call.ask.max_tokens,
-        "eos_token_id": eos,
-        "pad_token_id": padding if padding is not None or eos is None else eos[0],
-        "stop_strings": None,
-        "num_return_sequences": 1,
-        "return_dict_in_generate": False,
-        "repetition_penalty": call.ask.sampling.repetition_penalty,
-        **_sampling_settings(call.ask.sampling),
-    }
+class _Delivery(StoppingCriteria):
+    """A streamer that hands tokens on, and a criterion that stops when nobody wants more."""
 
+    def __init__(self, call: Call, is_stopped: Callable[[], bool]) -> None:
+        self._call = call
+        self._is_stopped = is_stopped
+        self._is_answer = False
 
-def _sampling_settings(sampling: Sampling) -> dict[str, Any]:
-    if not sampling.do_sample:
-        # transformers warns of settings that greedy decoding does not use.
-        return dict.fromkeys(("temperature", "top_k", "top_p", "min_p")) | {"do_sample": False}
-    return {
-        "do_sample": True,
-        "temperature": sampling.temperature,
-        "top_k": sampling.top_k,
-        "top_p": sampling.top_p,
-        "min_p": sampling.min_p or None,
-    }
+    def put(self, value: Tensor) -> None:
+        if self._is_answer:
+            _deliver(self._call, value)
+        # The first that come are the prompt.
+        self._is_answer = True
 
+    def end(self) -> None:
+        """Nothing is held back."""
 
-def _uses_beams(model: Any) -> bool:
-    return (model.generation_config.num_beams or 1) > 1
-
-
-def _devices(model: Any) -> list[Any]:
-    return [model.device] if model.device.type == "cuda" else []
+    def __call__(self, input_ids: Tensor, _scores: Any, **_kwargs: Any) -> Tensor:
+        is_over = self._call.is_over or self._is_stopped()
+        return torch.full((len(input_ids),), is_over, device=input_ids.device)
 
 
 def _deliver(call: Call, tokens: Tensor) -> None:
@@ -115,27 +103,21 @@ def _deliver(call: Call, tokens: Tensor) -> None:
             call.take(token)
 
 
-class _Delivery(BaseStreamer):
-    """Hands tokens on as they come; the first that come are the prompt."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._is_answer = False
-
-    def put(self, value: Tensor) -> None:
-        if self._is_answer:
-            _deliver(self._call, value)
-        self._is_answer = True
-
-    def end(self) -> None:
-        """Nothing is held back."""
-
-
-class _Until(StoppingCriteria):
-    """Stops when nobody wants more."""
-
-    def __init__(self, is_wanted: Callable[[], bool]) -> None:
-        self._is_wanted = is_wanted
-
-    def __call__(self, input_ids: Tensor, _scores: Any, **_kwargs: Any) -> Tensor:
-        return torch.full((len(input_ids),), not self._is_wanted(), device=input_ids.device)
+def _settings(generation_config: GenerationConfig, call: Call) -> dict[str, Any]:
+    eos = sorted(call.eos) or None
+    padding = generation_config.pad_token_id
+    sampling = attrs.asdict(call.ask.sampling)
+    del sampling["seed"]
+    if not call.ask.sampling.do_sample:
+        # transformers warns of settings that greedy decoding does not use.
+        sampling |= dict.fromkeys(OF_SAMPLING)
+    return {
+        **sampling,
+        "min_p": sampling["min_p"] or None,
+        "max_new_tokens": call.ask.max_tokens,
+        "eos_token_id": eos,
+        "pad_token_id": padding if padding is not None or eos is None else eos[0],
+        "stop_strings": None,
+        "num_return_sequences": 1,
+        "return_dict_in_generate": False,
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,37 +43,38 @@ def converted(file: Path, dtype: torch.dtype) -> Path:
     Raises:
         UnsupportedError: The file is damaged, or of a kind that transformers doesn't know.
     """
-
-    def convert(folder: Path) -> None:
-        with _readable(file), building(), _progress():
-            _convert(file, folder, dtype)
-
-    return kept(file, str(dtype).removeprefix("torch."), convert)
+    return kept(file, str(dtype).removeprefix("torch."), partial(_convert, file, dtype))
 
 
 def converted_tokenizer(file: Path) -> Path:
     """Return a folder with the tokenizer in *file*; blocks, and raises, as :func:`converted`."""
-
-    def convert(folder: Path) -> None:
-        with _readable(file), building():
-            _convert_tokenizer(file, folder)
-
-    return kept(file, "tokenizer", convert)
+    return kept(file, "tokenizer", partial(_convert, file, None))
 
 
-def _convert(file: Path, folder: Path, dtype: torch.dtype) -> None:
-    model = AutoModelForCausalLM.from_pretrained(
+def _convert(file: Path, dtype: torch.dtype | None, folder: Path) -> None:
+    """Save the tokenizer in *file* into *folder*, and the weights if they are to have a *dtype*."""
+    try:
+        with building(), _progress():
+            if dtype is not None:
+                _model(file, dtype).save_pretrained(folder)
+            found = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+            found.save_pretrained(folder)
+    except _UNREADABLE as exc:
+        if is_out_of_memory(exc):
+            raise
+        raise UnsupportedError(
+            f"{str(file)!r} can't be read as a GGUF file ({exc}). If it is damaged, fetch it "
+            "again; if transformers does not know its kind, name the model's safetensors folder."
+        ) from exc
+
+
+def _model(file: Path, dtype: torch.dtype) -> Any:
+    return AutoModelForCausalLM.from_pretrained(
         file.parent,
         gguf_file=file.name,
         quantization_config=GgufConfig(dequantize=True),
         dtype=dtype,
     )
-    model.save_pretrained(folder)
-    _convert_tokenizer(file, folder)
-
-
-def _convert_tokenizer(file: Path, folder: Path) -> None:
-    AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
 
 
 @contextmanager
@@ -84,16 +86,3 @@ def _progress() -> Iterator[None]:
         yield
     finally:
         module.tqdm = bar
-
-
-@contextmanager
-def _readable(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except _UNREADABLE as exc:
-        if is_out_of_memory(exc):
-            raise
-        raise UnsupportedError(
-            f"{str(file)!r} can't be read as a GGUF file ({exc}). If it is damaged, fetch it "
-            "again; if transformers does not know its kind, name the model's safetensors folder."
-        ) from exc

@@ -11,20 +11,18 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
-import logging
 import os
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
-from lightrag_hf._connect import Hub
-from lightrag_hf.options import HFModelOptions
+import attrs
 
-_log = logging.getLogger("lightrag_hf")
+from lightrag_hf.options import HFModelOptions, HFOptions
 
 _T = TypeVar("_T")
 
@@ -56,7 +54,7 @@ async def shared(
         _SHELF.put_back(entry, keep_alive)
 
 
-def model_key(task: str, hub: Hub, model_name: str, options: HFModelOptions) -> Hashable:
+def model_key(task: str, hub: HFOptions, model_name: str, options: HFModelOptions) -> Hashable:
     """Return what users of one loaded model have in common."""
     chosen = tuple(
         (field.name, repr(getattr(options, field.name)))
@@ -66,23 +64,10 @@ def model_key(task: str, hub: Hub, model_name: str, options: HFModelOptions) -> 
     return task, hub, model_name, chosen
 
 
-class LoadingStoppedError(RuntimeError):
-    """The interpreter exits while a model loads."""
-
-
 def stop_if_exiting() -> None:
-    """Raise :class:`LoadingStoppedError` at exit; long loads ask now and then."""
+    """Raise RuntimeError at exit; long loads ask now and then."""
     if _SHELF.is_closing.is_set():
-        raise LoadingStoppedError
-
-
-@contextmanager
-def announced(model_name: str) -> Iterator[None]:
-    """Log when the loading of *model_name* begins and ends."""
-    began = time.monotonic()
-    _log.info("Loading %s", model_name)
-    yield
-    _log.info("Loaded %s in %.1f s", model_name, time.monotonic() - began)
+        raise RuntimeError("The interpreter exits.")
 
 
 def one_at_a_time() -> threading.Lock:
@@ -90,18 +75,16 @@ def one_at_a_time() -> threading.Lock:
     return _SHELF.building
 
 
+@attrs.define(eq=False)
 class _Entry(Generic[_T]):
     """Something loaded, loading, or waiting to be freed; guarded by the shelf's lock."""
 
-    def __init__(self, key: Hashable, close: Callable[[_T], None]) -> None:
-        self.key = key
-        self.close = close
-        self.loaded: Future[_T] = Future()
-        # Running futures can't be cancelled: a caller that gives up must not cancel the load.
-        self.loaded.set_running_or_notify_cancel()
-        self.users = 0
-        self.keep_alive = 0.0
-        self.timer: threading.Timer | None = None
+    key: Hashable
+    close: Callable[[_T], None]
+    loaded: Future[_T] = attrs.field(factory=Future)
+    users: int = 0
+    keep_alive: float = 0.0
+    timer: threading.Timer | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -130,7 +113,7 @@ class _Shelf:
         self, key: Hashable, load: Callable[[], _T], close: Callable[[_T], None]
     ) -> _Entry[_T]:
         with self._lock:
-            entry = self._entries.get(key) or self._begin(key, load, close)
+            entry = self._entries.get(key) or self._begin(_Entry(key, close), load)
             entry.users += 1
             self._stop_timer(entry)
         return entry
@@ -148,19 +131,20 @@ class _Shelf:
             for entry in self._entries.values():
                 self._stop_timer(entry)
             threads = list(self._threads)
-        _join(threads, _EXIT_PATIENCE)
+        deadline = time.monotonic() + _EXIT_PATIENCE
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
         for entry in list(self._entries.values()):
             if entry.is_loaded:
                 entry.close(entry.loaded.result())
 
-    def _begin(
-        self, key: Hashable, load: Callable[[], _T], close: Callable[[_T], None]
-    ) -> _Entry[_T]:
+    def _begin(self, entry: _Entry[_T], load: Callable[[], _T]) -> _Entry[_T]:
         _end_with_process(self)
-        entry = self._entries[key] = _Entry(key, close)
-        self._start(
-            threading.Thread(target=self._load, args=(entry, load), name="lightrag-hf-load")
-        )
+        # Running futures can't be cancelled: a caller that gives up must not cancel the load.
+        entry.loaded.set_running_or_notify_cancel()
+        self._entries[entry.key] = entry
+        name = "lightrag-hf-load"
+        self._start(threading.Thread(target=self._load, args=(entry, load), name=name))
         return entry
 
     def _load(self, entry: _Entry[_T], load: Callable[[], _T]) -> None:
@@ -197,12 +181,6 @@ class _Shelf:
         thread.daemon = True
         self._threads.add(thread)
         thread.start()
-
-
-def _join(threads: list[threading.Thread], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 @functools.cache

@@ -1,5 +1,5 @@
 """
-Token vectors to one vector per text.
+Hidden states -> vectors: pooling, and what a model does to the pooled vector.
 
 Source:
     Mean over unmasked tokens: Reimers & Gurevych 2019, section 3, arXiv:1908.10084; by position:
@@ -8,14 +8,21 @@ Source:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lightrag_hf._sentence_transformers import Stage, unsupported
 
 _NO_DIVISION_BY_ZERO = 1e-9
 
 Pool = Callable[[Tensor, Tensor], Tensor]
+Layer = Callable[[Tensor], Tensor]
 
 
 def pool(hidden: Tensor, mask: Tensor, modes: Sequence[str]) -> Tensor:
@@ -80,3 +87,54 @@ POOLS: Mapping[str, Pool] = {
     "mean_sqrt_len_tokens": _mean_sqrt_len,
     "weightedmean": _mean_by_position,
 }
+
+
+def layer_of(stage: Stage, device: torch.device) -> Layer:
+    """Return *stage* as a function of vectors, shape ``(texts, width)``, float32."""
+    match stage.kind:
+        case "Dense":
+            return _dense(stage, device)
+        case "LayerNorm":
+            return _layer_norm(stage, device)
+        case "Normalize":
+            return functools.partial(functional.normalize, dim=-1)
+
+
+def _dense(stage: Stage, device: torch.device) -> Layer:
+    weights = _weights(stage.folder, device)
+    activation = _activation(stage)
+    weight, bias = weights["linear.weight"], weights.get("linear.bias")
+    across = weights.get("residual.weight")
+
+    def project(vectors: Tensor) -> Tensor:
+        projected = activation(functional.linear(vectors, weight, bias))
+        if not stage.settings.get("use_residual"):
+            return projected
+        return projected + (vectors if across is None else functional.linear(vectors, across))
+
+    return project
+
+
+def _layer_norm(stage: Stage, device: torch.device) -> Layer:
+    weights = _weights(stage.folder, device)
+    weight, bias = weights["norm.weight"], weights["norm.bias"]
+    return lambda vectors: functional.layer_norm(vectors, weight.shape, weight, bias)
+
+
+def _activation(stage: Stage) -> Layer:
+    path = stage.settings.get("activation_function") or "torch.nn.modules.activation.Tanh"
+    package, _, name = path.rpartition(".")
+    kind = getattr(nn, name, None) if package.startswith("torch.nn") else None
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise unsupported(stage.folder, f"the activation {path!r}")
+    activation: Layer = kind()
+    return activation
+
+
+def _weights(folder: Path, device: torch.device) -> dict[str, Tensor]:
+    path = folder / "model.safetensors"
+    if path.is_file():
+        found = load_file(path)
+    else:
+        found = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
+    return {name: weight.to(device, torch.float32) for name, weight in found.items()}

@@ -22,33 +22,15 @@ def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 
     Raises:
         InvalidRequestError: The model's template refuses these messages.
-        UnsupportedError: The model has no chat template, or images were sent.
+        UnsupportedError: The model has no chat template.
     """
-    return encoded(tokenizer, rendered(tokenizer, messages))
-
-
-def rendered(tokenizer: Any, messages: Sequence[Message]) -> str:
-    """Return the conversation as text, by the chat template; raises as :func:`prompt_tokens`."""
-    _check(tokenizer, messages)
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    try:
-        text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    except (TemplateError, TypeError, ValueError, KeyError) as exc:
-        roles = ", ".join(message.role for message in messages)
-        raise InvalidRequestError(
-            f"The model's chat template refuses these messages ({roles}): {exc}"
-        ) from exc
-    return text
-
-
-def encoded(tokenizer: Any, text: str) -> list[int]:
-    """Return the tokens of *text*, in which the template has written all special ones."""
+    text = _rendered(tokenizer, messages)
     if not tokenizer.is_fast:
         slow: list[int] = tokenizer.encode(text, add_special_tokens=False)
         return slow
     # A third of the time that the tokenizer itself takes, which also finds offsets.
-    encodings = tokenizer.backend_tokenizer.encode_batch_fast([text], add_special_tokens=False)
-    tokens: list[int] = encodings[0].ids
+    [found] = tokenizer.backend_tokenizer.encode_batch_fast([text], add_special_tokens=False)
+    tokens: list[int] = found.ids
     return tokens
 
 
@@ -70,12 +52,7 @@ def context_window(model: Any, tokenizer: Any) -> int:
 
 
 def room_for_answer(prompt: Sequence[int], window: int) -> int:
-    """
-    Return how many tokens an answer may have.
-
-    Raises:
-        ContextLengthError: None; the prompt fills the window of *window* tokens.
-    """
+    """Return how many tokens an answer may have; raise ContextLengthError if none."""
     if len(prompt) >= window:
         raise ContextLengthError(
             f"The prompt has {len(prompt)} tokens, and the context window {window}, of which the "
@@ -85,12 +62,19 @@ def room_for_answer(prompt: Sequence[int], window: int) -> int:
     return window - len(prompt)
 
 
-def _check(tokenizer: Any, messages: Sequence[Message]) -> None:
-    if any(message.images for message in messages):
-        raise UnsupportedError("images: models of lightrag-hf read text only; leave images out.")
+def _rendered(tokenizer: Any, messages: Sequence[Message]) -> str:
     if not tokenizer.chat_template:
         raise UnsupportedError(
             "This model has no chat template: it was not trained to answer. Take its variant for "
             "chats (often named 'Instruct' or 'Chat'), or put a chat_template.jinja into its "
             "folder."
         )
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    try:
+        text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    except (TemplateError, TypeError, ValueError, KeyError) as exc:
+        roles = ", ".join(message.role for message in messages)
+        raise InvalidRequestError(
+            f"The model's chat template refuses these messages ({roles}): {exc}"
+        ) from exc
+    return text

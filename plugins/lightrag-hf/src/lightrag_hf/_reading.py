@@ -15,49 +15,45 @@ from lightrag_hf._sentence_transformers import Recipe
 from ragcore import InputType
 
 
-@attrs.frozen
-class Reading:
-    """
-    Texts as rows.
-
-    Attributes:
-        rows: One a text.
-        cut: Positions of those that were too long.
-    """
-
-    rows: Sequence[Row]
-    cut: tuple[int, ...]
-
-
 class Reader:
     """
     Turns texts into rows; safe to use from several threads.
 
+    What a tokenizer, or a chat template, puts behind every text stays behind a cut one: it is
+    there that decoders are asked.
+
     Args:
         tokenizer: Given over: its settings are changed.
+
+    Attributes:
+        max_length: Tokens of a text, prompt and special ones included; None: without limit.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> None:
+        self.max_length = recipe.max_length
         self._tokenizer = tokenizer
         self._recipe = recipe
-        self._cutter = _cutter(tokenizer, recipe)
+        self._has_types = "token_type_ids" in tokenizer.model_input_names
+        self._cuts_left = tokenizer.truncation_side == "left"
+        self._backend = _backend_of(tokenizer, recipe)
+        [marked] = self._encode(["a"])
+        self._leading, self._tail = _ends(marked.ids, marked.special_tokens_mask)
         if recipe.chat is not None:
             # Nothing in common but what the template puts behind them.
-            self._cutter.keep_common_tail(self._written("", "0"), self._written("", "1 2 3 4"))
-        self._skipped: dict[str, int] = {}
+            one, other = self._encode([self._written("", "0"), self._written("", "1 2 3 4")])
+            self._tail = _common_tail(one.ids, other.ids)
+        if isinstance(self._backend, Tokenizer) and self.max_length is not None:
+            # Whoever gets one token more than the limit knows that the text is too long, without
+            # the rest, of which a long text has millions, ever becoming Python objects.
+            side = tokenizer.truncation_side
+            self._backend.enable_truncation(self.max_length + 1, direction=side)
 
-    @property
-    def max_length(self) -> int | None:
-        """Tokens of a text, prompt and special ones included."""
-        return self._recipe.max_length
-
-    def read(self, texts: Sequence[str], input_type: InputType) -> Reading:
+    def read(self, texts: Sequence[str], input_type: InputType) -> list[Row]:
         """Return *texts* as the model reads them, cut where they are too long."""
         prompt = self._recipe.prompt(input_type)
-        pieces = self._cutter.cut([self._written(prompt, text) for text in texts])
         skipped = self._skipped_tokens(prompt)
-        rows = [Row(piece.ids, piece.types, skipped) for piece in pieces]
-        return Reading(rows, tuple(at for at, piece in enumerate(pieces) if piece.is_cut))
+        found = self._encode([self._written(prompt, text) for text in texts])
+        return [self._row(encoding, skipped) for encoding in found]
 
     def _written(self, prompt: str, text: str) -> str:
         if self._recipe.chat is None:
@@ -72,111 +68,67 @@ class Reader:
     def _content(self, text: str) -> Any:
         return text if self._recipe.chat == "flat" else [{"type": "text", "text": text}]
 
-    def _skipped_tokens(self, prompt: str) -> int:
-        """Return how many tokens of a text belong to *prompt* and are not to be pooled."""
-        if not prompt or self._recipe.chat or self._recipe.pooling.include_prompt:
-            return 0
-        if prompt not in self._skipped:
-            [piece] = self._cutter.cut([prompt])
-            ends_special = piece.ids[-1] in self._tokenizer.all_special_ids
-            self._skipped[prompt] = len(piece.ids) - ends_special
-        return self._skipped[prompt]
+    def _encode(self, texts: list[str]) -> Sequence[Encoding | _Encoding]:
+        has_special = self._recipe.chat is None
+        return self._backend.encode_batch_fast(texts, add_special_tokens=has_special)
 
+    def _row(self, encoding: Encoding | _Encoding, skipped: int) -> Row:
+        ids, types = encoding.ids, encoding.type_ids if self._has_types else []
+        if self.max_length is None or len(ids) <= self.max_length:
+            return Row(ids, types, skipped)
+        return Row(self._cut(ids, self.max_length), types[: self.max_length], skipped, is_cut=True)
 
-@attrs.frozen
-class _Piece:
-    ids: list[int]
-    types: list[int]
-    is_cut: bool
-
-
-class _Cutter:
-    """
-    Cuts texts to the model's length.
-
-    What a tokenizer, or a chat template, puts behind every text stays behind a cut one: it is
-    there that decoders are asked.
-    """
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> None:
-        self._limit = recipe.max_length
-        self._has_special = recipe.chat is None
-        self._cuts_left = tokenizer.truncation_side == "left"
-        self._leading, self._tail = 0, list[int]()
-
-    def cut(self, texts: Sequence[str]) -> list[_Piece]:
-        raise NotImplementedError
-
-    def keep_common_tail(self, one: str, other: str) -> None:
-        """Keep what both texts end with behind those that are cut."""
-        pieces = self.cut([one, other])
-        self._tail = _common_tail(*(piece.ids for piece in pieces))
-
-    def _piece(self, ids: list[int], types: list[int]) -> _Piece:
-        if self._limit is None or len(ids) <= self._limit:
-            return _Piece(ids, types, is_cut=False)
-        return _Piece(self._shortened(ids, self._limit), types[: self._limit], is_cut=True)
-
-    def _shortened(self, ids: list[int], length: int) -> list[int]:
+    def _cut(self, ids: list[int], length: int) -> list[int]:
         if self._cuts_left:
             return ids[: self._leading] + ids[len(ids) - length + self._leading :]
         return ids[: length - len(self._tail)] + self._tail
 
-
-class _FastCutter(_Cutter):
-    """
-    Cuts with the tokenizer's Rust half.
-
-    One token more than the limit is asked for: whoever gets it knows that the text is too long
-    without the rest, of which a long text has millions, ever becoming Python objects.
-    """
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> None:
-        super().__init__(tokenizer, recipe)
-        self._backend: Tokenizer = tokenizer.backend_tokenizer
-        self._has_types = "token_type_ids" in tokenizer.model_input_names
-        if recipe.lower_case:
-            _lower(self._backend)
-        self._backend.no_padding()
-        self._backend.no_truncation()
-        [marked] = self._encode(["a"])
-        self._leading, self._tail = _ends(marked.ids, marked.special_tokens_mask)
-        if self._limit is not None:
-            self._backend.enable_truncation(self._limit + 1, direction=tokenizer.truncation_side)
-
-    def cut(self, texts: Sequence[str]) -> list[_Piece]:
-        encodings = self._encode(texts)
-        return [self._piece(one.ids, one.type_ids if self._has_types else []) for one in encodings]
-
-    def _encode(self, texts: Sequence[str]) -> list[Encoding]:
-        return self._backend.encode_batch_fast(list(texts), add_special_tokens=self._has_special)
+    def _skipped_tokens(self, prompt: str) -> int:
+        """Return how many tokens of a text belong to *prompt* and are not to be pooled."""
+        if not prompt or self._recipe.chat or self._recipe.include_prompt:
+            return 0
+        [encoding] = self._encode([prompt])
+        ids = self._row(encoding, skipped=0).ids
+        return len(ids) - (ids[-1] in self._tokenizer.all_special_ids)
 
 
-class _SlowCutter(_Cutter):
-    """Cuts with a tokenizer that is written in Python."""
+@attrs.frozen
+class _Encoding:
+    """What a tokenizer that is written in Python makes of a text."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> None:
-        super().__init__(tokenizer, recipe)
-        self._tokenizer = tokenizer
-        whole = self._encode("a", return_special_tokens_mask=True)
-        self._leading, self._tail = _ends(whole["input_ids"], whole["special_tokens_mask"])
-
-    def cut(self, texts: Sequence[str]) -> list[_Piece]:
-        found = [self._encode(text) for text in texts]
-        return [self._piece(one["input_ids"], one.get("token_type_ids", [])) for one in found]
-
-    def _encode(self, text: str, **options: Any) -> Any:
-        return self._tokenizer(text, add_special_tokens=self._has_special, verbose=False, **options)
+    ids: list[int]
+    type_ids: list[int]
+    special_tokens_mask: list[int]
 
 
-def _cutter(tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> _Cutter:
-    is_fast = isinstance(getattr(tokenizer, "backend_tokenizer", None), Tokenizer)
-    return _FastCutter(tokenizer, recipe) if is_fast else _SlowCutter(tokenizer, recipe)
+@attrs.frozen
+class _SlowBackend:
+    """A tokenizer that is written in Python, as those that are written in Rust are asked."""
+
+    tokenizer: PreTrainedTokenizerBase
+
+    def encode_batch_fast(self, texts: list[str], *, add_special_tokens: bool) -> list[_Encoding]:
+        settings = {"return_special_tokens_mask": True, "verbose": False}
+        found: list[Any] = [
+            self.tokenizer(text, add_special_tokens=add_special_tokens, **settings)
+            for text in texts
+        ]
+        return [
+            _Encoding(one["input_ids"], one.get("token_type_ids", []), one["special_tokens_mask"])
+            for one in found
+        ]
 
 
-def _lower(backend: Tokenizer) -> None:
-    steps = [normalizers.Lowercase()] + ([backend.normalizer] if backend.normalizer else [])
-    backend.normalizer = normalizers.Sequence(steps)
+def _backend_of(tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> Tokenizer | _SlowBackend:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if not isinstance(backend, Tokenizer):
+        return _SlowBackend(tokenizer)
+    if recipe.lower_case:
+        steps = [normalizers.Lowercase()] + ([backend.normalizer] if backend.normalizer else [])
+        backend.normalizer = normalizers.Sequence(steps)
+    backend.no_padding()
+    backend.no_truncation()
+    return backend
 
 
 def _ends(ids: list[int], special: list[int]) -> tuple[int, list[int]]:

@@ -13,14 +13,16 @@ from torch import Tensor
 from lightrag_hf.options import HFLLMOptions
 from ragcore import OptionsError
 
-# What generate() takes where neither the caller nor the model says anything.
-_GENERATE_DEFAULTS = {"temperature": 1.0, "top_k": 50, "top_p": 1.0, "min_p": 0.0}
+# To ask for one of these is to ask for sampling.
+OF_SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 
 
 @attrs.frozen(kw_only=True)
 class Sampling:
     """
     How the tokens of one answer are chosen; all values are in force, none is "unset".
+
+    Defaults are what ``generate()`` takes where neither the caller nor the model says anything.
 
     Attributes:
         top_k: 0 is all.
@@ -40,17 +42,13 @@ def sampling_of(options: HFLLMOptions, generation_config: Any) -> Sampling:
     """
     Return what *options* ask for; what they leave open is the model's own, or ``generate()``'s.
 
-    Temperature 0 is greedy. Without *do_sample*, asking for a temperature, top_k, top_p or min_p
-    asks for sampling.
-
-    Raises:
-        OptionsError: Values are none that can be; names all of them.
+    Temperature 0 is greedy. One OptionsError names all values that can't be.
     """
     _check(options)
 
     def effective(name: str) -> Any:
-        values = getattr(options, name), getattr(generation_config, name, None)
-        return next((value for value in values if value is not None), _GENERATE_DEFAULTS.get(name))
+        values = (getattr(who, name, None) for who in (options, generation_config, Sampling()))
+        return next(value for value in values if value is not None)
 
     return Sampling(
         do_sample=_do_sample(options, generation_config) and effective("temperature") > 0,
@@ -58,7 +56,7 @@ def sampling_of(options: HFLLMOptions, generation_config: Any) -> Sampling:
         top_k=int(effective("top_k")),
         top_p=float(effective("top_p")),
         min_p=float(effective("min_p")),
-        repetition_penalty=float(effective("repetition_penalty") or 1.0),
+        repetition_penalty=float(effective("repetition_penalty")),
         seed=options.seed,
     )
 
@@ -66,7 +64,7 @@ def sampling_of(options: HFLLMOptions, generation_config: Any) -> Sampling:
 def _do_sample(options: HFLLMOptions, generation_config: Any) -> bool:
     if options.do_sample is not None:
         return options.do_sample
-    asked = (getattr(options, name) for name in _GENERATE_DEFAULTS)
+    asked = (getattr(options, name) for name in OF_SAMPLING)
     return any(value is not None for value in asked) or bool(generation_config.do_sample)
 
 
@@ -96,11 +94,6 @@ class Chooser:
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         self.generator = torch.Generator(device)
         self.generator.manual_seed(seed)
-
-    @property
-    def is_seeded(self) -> bool:
-        """Whether its random numbers must be those that ``generate()`` would draw."""
-        return self.sampling.seed is not None
 
 
 def choose(logits: Tensor, rows: Sequence[tuple[Chooser, Sequence[int]]]) -> list[int]:
@@ -185,11 +178,8 @@ def _draw(chooser: Chooser, probabilities: Tensor, tokens: Tensor, vocabulary: i
     A seeded row must draw from the whole vocabulary, as ``generate()`` does, for the random
     numbers to fall on the same tokens; that takes a millisecond, which the others save.
     """
-    if not chooser.is_seeded:
-        return int(tokens[_drawn(chooser, probabilities)])
-    whole = probabilities.new_zeros(vocabulary).scatter_(0, tokens, probabilities)
-    return _drawn(chooser, whole)
-
-
-def _drawn(chooser: Chooser, probabilities: Tensor) -> int:
-    return int(torch.multinomial(probabilities.unsqueeze(0), 1, generator=chooser.generator))
+    is_seeded = chooser.sampling.seed is not None
+    if is_seeded:
+        probabilities = probabilities.new_zeros(vocabulary).scatter_(0, tokens, probabilities)
+    drawn = int(torch.multinomial(probabilities.unsqueeze(0), 1, generator=chooser.generator))
+    return drawn if is_seeded else int(tokens[drawn])

@@ -10,7 +10,6 @@ Source:
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, Literal
 
 import attrs
 
-from lightrag_hf._files import read_json
+from lightrag_hf._files import read_json, read_modules
 from lightrag_hf.options import HFEmbeddingOptions
 from ragcore import InputType, UnsupportedError
 
@@ -41,47 +40,23 @@ _PROMPT_NAMES: Mapping[InputType, Sequence[str]] = {
 
 _WIDTHS = ("hidden_size", "d_model", "dim", "n_embd", "embed_dim")
 
+# Tokenizers without a limit say a far higher number.
 _UNKNOWN_LENGTH = 10**9
-"""Tokenizers without a limit say a far higher number."""
 
 
 @attrs.frozen
-class Pooling:
+class Stage:
     """
-    Token vectors to one vector.
+    What is done to a pooled vector.
 
     Attributes:
-        modes: Their results are concatenated.
-        include_prompt: Whether the prompt's tokens count.
+        folder: With the weights, if it has any.
+        settings: Of its ``config.json``.
     """
 
-    modes: tuple[str, ...]
-    include_prompt: bool = True
-
-
-@attrs.frozen
-class Dense:
-    """A linear layer and an activation; the weights are in *folder*."""
-
-    folder: Path
-    out_features: int
-    activation: str
-    use_residual: bool
-
-
-@attrs.frozen
-class LayerNorm:
-    """Layer normalisation; the weights are in *folder*."""
-
-    folder: Path
-
-
-@attrs.frozen
-class Normalize:
-    """Scale to length 1."""
-
-
-Stage = Dense | LayerNorm | Normalize
+    kind: Literal["Dense", "LayerNorm", "Normalize"]
+    folder: Path = Path()
+    settings: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -91,7 +66,8 @@ class Recipe:
 
     Attributes:
         transformer: Folder of model and tokenizer.
-        pooling: How the last hidden states become one vector.
+        pooling: How the last hidden states become one vector; the results are concatenated.
+        include_prompt: Whether the prompt's tokens are pooled.
         stages: What is done to that vector, in order.
         max_length: Tokens of a text, special ones included; None: without limit.
         lower_case: Texts are lowered first.
@@ -103,7 +79,8 @@ class Recipe:
     """
 
     transformer: Path
-    pooling: Pooling
+    pooling: tuple[str, ...]
+    include_prompt: bool = True
     stages: tuple[Stage, ...] = ()
     max_length: int | None = None
     lower_case: bool = False
@@ -123,23 +100,16 @@ def read_recipe(folder: Path, options: HFEmbeddingOptions) -> Recipe:
     """
     Return how the model in *folder* embeds, with what *options* say otherwise.
 
-    Raises:
-        UnsupportedError: The files ask for something that is not done here.
+    Raise UnsupportedError if the files ask for something that is not done here.
     """
-    modules = _modules(folder)
+    modules = read_modules(folder)
     return _overridden(_listed(folder, modules) if modules else _default(folder), options)
 
 
 def transformer_folder(folder: Path) -> Path:
     """Return where in *folder* the model itself and its tokenizer are."""
-    modules = _modules(folder)
+    modules = read_modules(folder)
     return folder / modules[0]["path"] if modules else folder
-
-
-def _modules(folder: Path) -> list[dict[str, str]]:
-    path = folder / "modules.json"
-    found: list[dict[str, str]] = json.loads(path.read_text("utf-8")) if path.is_file() else []
-    return found
 
 
 def _listed(folder: Path, modules: list[dict[str, str]]) -> Recipe:
@@ -148,11 +118,13 @@ def _listed(folder: Path, modules: list[dict[str, str]]) -> Recipe:
     _require(_kind(first) == "Transformer", folder, f"the module {first['type']!r}")
     _require(_kind(second) == "Pooling", folder, f"the module {second['type']!r}")
     transformer = folder / first["path"]
+    pooling = read_json(folder / second["path"] / "config.json")
     general = read_json(folder / "config_sentence_transformers.json")
     own = _transformer_settings(transformer)
     return Recipe(
         transformer=transformer,
-        pooling=_pooling(read_json(folder / second["path"] / "config.json")),
+        pooling=_modes(pooling) or ("mean",),
+        include_prompt=pooling.get("include_prompt", True),
         stages=tuple(stage for module in rest for stage in _stages(folder, module)),
         max_length=_max_length(transformer, own.get("max_seq_length")),
         lower_case=own.get("do_lower_case", False),
@@ -166,23 +138,19 @@ def _listed(folder: Path, modules: list[dict[str, str]]) -> Recipe:
 
 def _default(folder: Path) -> Recipe:
     """Return what sentence-transformers does with a model that was not made for it."""
-    mode = _default_pooling(folder)
+    config = read_json(folder / "config.json")
+    architectures = config.get("architectures") or [""]
+    is_causal = architectures[0].endswith("ForCausalLM") and config.get("is_causal", True)
+    mode = "lasttoken" if is_causal else "mean"
     _log.info(
         "%s has no sentence-transformers files: %s pooling, vectors not normalised", folder, mode
     )
     return Recipe(
         transformer=folder,
-        pooling=Pooling((mode,)),
+        pooling=(mode,),
         max_length=_max_length(folder, None),
         chat="flat" if _has_chat_template(folder) else None,
     )
-
-
-def _default_pooling(folder: Path) -> str:
-    config = read_json(folder / "config.json")
-    architectures = config.get("architectures") or [""]
-    is_causal = architectures[0].endswith("ForCausalLM") and config.get("is_causal", True)
-    return "lasttoken" if is_causal else "mean"
 
 
 def _has_chat_template(folder: Path) -> bool:
@@ -191,12 +159,11 @@ def _has_chat_template(folder: Path) -> bool:
 
 
 def _overridden(recipe: Recipe, options: HFEmbeddingOptions) -> Recipe:
-    modes = (options.pooling,) if options.pooling else recipe.pooling.modes
     said = {"query": options.query_prompt, "document": options.document_prompt}
     prompts = {name: text for name, text in said.items() if text is not None}
     return attrs.evolve(
         recipe,
-        pooling=attrs.evolve(recipe.pooling, modes=modes),
+        pooling=(options.pooling,) if options.pooling else recipe.pooling,
         stages=_normalized(recipe.stages, options.normalize),
         max_length=options.max_length or recipe.max_length,
         prompts={**recipe.prompts, **prompts},
@@ -206,11 +173,8 @@ def _overridden(recipe: Recipe, options: HFEmbeddingOptions) -> Recipe:
 def _normalized(stages: tuple[Stage, ...], wanted: bool | None) -> tuple[Stage, ...]:
     if wanted is None:
         return stages
-    others = tuple(stage for stage in stages if not isinstance(stage, Normalize))
-    return (*others, Normalize()) if wanted else others
-
-
-# --- modules ------------------------------------------------------------------------------
+    others = tuple(stage for stage in stages if stage.kind != "Normalize")
+    return (*others, Stage("Normalize")) if wanted else others
 
 
 def _stages(folder: Path, module: dict[str, str]) -> list[Stage]:
@@ -220,16 +184,12 @@ def _stages(folder: Path, module: dict[str, str]) -> list[Stage]:
     for name in ("module_input_name", "module_output_name"):
         on = settings.get(name) or "sentence_embedding"
         _require(on == "sentence_embedding", folder, f"{_kind(module)} of {on!r}")
-    match _kind(module):
-        case "Dense":
-            return [_dense(folder, path, settings)]
-        case "LayerNorm":
-            return [LayerNorm(path)]
-        case "Normalize":
-            return [Normalize()]
+    match kind := _kind(module):
+        case "Dense" | "LayerNorm" | "Normalize":
+            return [Stage(kind, path, settings)]
         case "Dropout":
             return []
-    raise _unsupported(folder, f"the module {module['type']!r}")
+    raise unsupported(folder, f"the module {module['type']!r}")
 
 
 def _kind(module: dict[str, str]) -> str:
@@ -238,25 +198,10 @@ def _kind(module: dict[str, str]) -> str:
     return kind if module["type"].startswith("sentence_transformers.") else module["type"]
 
 
-def _pooling(settings: dict[str, Any]) -> Pooling:
-    return Pooling(_modes(settings) or ("mean",), settings.get("include_prompt", True))
-
-
 def _modes(settings: dict[str, Any]) -> tuple[str, ...]:
     if mode := settings.get("pooling_mode"):
         return (mode,) if isinstance(mode, str) else tuple(mode)
     return tuple(mode for name, mode in _OLD_POOLING.items() if settings.get(name))
-
-
-def _dense(folder: Path, path: Path, settings: dict[str, Any]) -> Dense:
-    activation = settings.get("activation_function") or "torch.nn.modules.activation.Tanh"
-    _require(activation.startswith("torch.nn."), folder, f"the activation {activation!r}")
-    return Dense(
-        folder=path,
-        out_features=settings["out_features"],
-        activation=activation.rpartition(".")[2],
-        use_residual=settings.get("use_residual", False),
-    )
 
 
 def _transformer_settings(transformer: Path) -> dict[str, Any]:
@@ -283,9 +228,6 @@ def _chat(settings: dict[str, Any]) -> Literal["flat", "structured"] | None:
     return "structured" if message.get("format") == "structured" else "flat"
 
 
-# --- sizes --------------------------------------------------------------------------------
-
-
 def _max_length(transformer: Path, said: int | None) -> int | None:
     """Return *said*, or the lesser of the tokenizer's and the model's limit."""
     if said is not None:
@@ -298,24 +240,23 @@ def _max_length(transformer: Path, said: int | None) -> int | None:
 
 def dimensions_of(recipe: Recipe) -> int | None:
     """Return the length of a vector; None where the files do not say."""
-    projected = [stage.out_features for stage in recipe.stages if isinstance(stage, Dense)]
+    dense = (stage.settings for stage in recipe.stages if stage.kind == "Dense")
+    projected = [int(settings["out_features"]) for settings in dense]
     if recipe.cut_dimensions or projected:
         return recipe.cut_dimensions or projected[-1]
-    width = _width(read_json(recipe.transformer / "config.json"))
-    return width and width * len(recipe.pooling.modes)
-
-
-def _width(config: dict[str, Any]) -> int | None:
-    config = config | (config.get("text_config") or {})
-    return next((config[name] for name in _WIDTHS if name in config), None)
+    config = read_json(recipe.transformer / "config.json")
+    config |= config.get("text_config") or {}
+    width = next((config[name] for name in _WIDTHS if name in config), None)
+    return width and width * len(recipe.pooling)
 
 
 def _require(is_so: bool, folder: Path, what: str) -> None:
     if not is_so:
-        raise _unsupported(folder, what)
+        raise unsupported(folder, what)
 
 
-def _unsupported(folder: Path, what: str) -> UnsupportedError:
+def unsupported(folder: Path, what: str) -> UnsupportedError:
+    """Return the error of a model that asks for *what*."""
     return UnsupportedError(
         f"The model in {str(folder)!r} asks for {what}, which lightrag-hf can't do; embed with "
         "another model."

@@ -9,7 +9,6 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from lightrag_hf import _files
-from lightrag_hf._connect import hub_from_environment, hub_of
 from lightrag_hf._errors import translated
 from lightrag_hf._files import ModelFiles
 from lightrag_hf._kept import all_kept
@@ -32,8 +31,7 @@ def open_tokenizer(
         ProviderError: As :func:`lightrag_hf._files.configuration`.
         UnsupportedError: The model's tokenizer does not say where its tokens are.
     """
-    hub = hub_of(connection) if connection else hub_from_environment()
-    files = _files.tokenizer(hub, model_name, options.revision)
+    files = _files.tokenizer(connection or HFOptions(), model_name, options.revision)
     with translated(model_name):
         folder = _folder(files)
         path = folder / "tokenizer.json"
@@ -46,13 +44,6 @@ class Token(int):
     """A token's number, which knows the piece of the text that it stands for."""
 
     text: str
-
-    @classmethod
-    def of(cls, number: int, text: str) -> Token:
-        """Return the token *number*, standing for *text*."""
-        token = cls(number)
-        token.text = text
-        return token
 
 
 class LosslessTokenizer:
@@ -86,8 +77,9 @@ class LosslessTokenizer:
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of *tokens*: for a slice of an encoding, a piece of the text."""
-        if all(isinstance(token, Token) for token in tokens):
-            return "".join(token.text for token in tokens if isinstance(token, Token))
+        pieces = [token.text for token in tokens if isinstance(token, Token)]
+        if len(pieces) == len(tokens):
+            return "".join(pieces)
         return self._backend.decode(list(tokens))
 
     def __copy__(self) -> LosslessTokenizer:
@@ -101,7 +93,9 @@ def _with_pieces(text: str, numbers: Sequence[int], ends: Sequence[int]) -> Iter
     """Cut *text* where its tokens end; the first of several in one character gets it whole."""
     begin = 0
     for number, end in zip(numbers, ends, strict=False):
-        yield Token.of(number, text[begin:end])
+        token = Token(number)
+        token.text = text[begin:end]
+        yield token
         begin = max(begin, end)
 
 
