@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 
-from ragcore import (
-    Completion,
-    CompletionModel,
-    Image,
-    JSONSchema,
-    RagcoreError,
-    UnsupportedError,
-    user,
-)
-from ragcore.testing.contracts._case import SECRET
+from ragcore import Completion, CompletionModel, Image, JSONSchema, UnsupportedError, user
+from ragcore.testing.contracts._model import ModelContract
 
 QUESTION = "Who wrote Faust?"
 PICTURE = user("What is it?", images=[Image.from_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))])
 SCHEMA = JSONSchema({"type": "object", "properties": {"author": {"type": "string"}}})
+
+
+async def complete(model: CompletionModel) -> Completion:
+    """Return an answer in one piece."""
+    return await model.complete(QUESTION)
 
 
 async def read(model: CompletionModel, **options: Any) -> Completion:
@@ -32,7 +28,7 @@ async def read(model: CompletionModel, **options: Any) -> Completion:
     return chunks.completion
 
 
-class CompletionContract:
+class CompletionContract(ModelContract[CompletionModel]):
     """
     What every model that completes keeps.
 
@@ -41,12 +37,9 @@ class CompletionContract:
         json_schema: Whether the model makes its answers fit a schema.
     """
 
+    asks = (complete, read)
     images: bool = True
     json_schema: bool = True
-
-    def opened(self, **options: Any) -> AbstractAsyncContextManager[CompletionModel]:
-        """Return a model, not yet open, that answers any question; *options* are keywords of it."""
-        raise NotImplementedError(f"{type(self).__name__} says which model is asked: opened()")
 
     async def test_it_answers(self) -> None:
         """A call returns text, and why it ended."""
@@ -73,46 +66,12 @@ class CompletionContract:
         async with self.opened() as model:
             async with model.stream(QUESTION) as chunks:
                 await anext(chunks)
-            answer = await model.complete(QUESTION)
-
-        assert answer.text
-
-    async def test_a_cancelled_call_leaves_the_model_usable(self) -> None:
-        """The call ends as cancelled, and another one is answered."""
-        async with self.opened() as model:
-            call = asyncio.create_task(model.complete(QUESTION))
-            await asyncio.sleep(0)
-            if call.cancel():  # else it is answered already
-                with pytest.raises(asyncio.CancelledError):
-                    await call
-            answer = await model.complete(QUESTION)
-
-        assert answer.text
+            await complete(model)
 
     async def test_calls_run_side_by_side(self) -> None:
         """Several calls and streams at once are all answered."""
         async with self.opened() as model:
-            calls = [model.complete(QUESTION), read(model), model.complete(QUESTION), read(model)]
-            answers = await asyncio.gather(*calls)
-
-        assert all(answer.text for answer in answers)
-
-    def test_it_works_in_one_event_loop_after_another(self) -> None:
-        """Nothing of the first loop is used in the second."""
-
-        async def once() -> str:
-            async with self.opened() as model:
-                return (await model.complete(QUESTION)).text
-
-        assert all([asyncio.run(once()), asyncio.run(once())])
-
-    async def test_an_option_that_is_not_there_is_named(self) -> None:
-        """A misspelt option is not dropped in silence; its error shows no key."""
-        with pytest.raises(RagcoreError, match="no_such_option") as caught:
-            async with self.opened(no_such_option=1):
-                pass
-
-        assert SECRET not in str(caught.value)
+            await asyncio.gather(*(ask(model) for ask in self.asks * 2))
 
     async def test_what_it_lacks_is_refused(self) -> None:
         """The model has the capabilities that the contract says, and refuses what needs others."""

@@ -3,71 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 import numpy as np
-import pytest
 
-from ragcore import EmbeddingModel, RagcoreError
-from ragcore.testing.contracts._case import SECRET
+from ragcore import EmbeddingModel, Embeddings
+from ragcore.testing.contracts._model import ModelContract
 
 TEXTS = ["one", "the second text, which is the longest of them", "three"]
 
 
-class EmbeddingContract:
+async def embed(model: EmbeddingModel) -> Embeddings:
+    """Return the vectors of three texts."""
+    return await model.embed(TEXTS)
+
+
+class EmbeddingContract(ModelContract[EmbeddingModel]):
     """What every model that embeds keeps."""
 
-    def opened(self, **options: Any) -> AbstractAsyncContextManager[EmbeddingModel]:
-        """Return a model, not yet open, that embeds three texts; *options* are keywords of it."""
-        raise NotImplementedError(f"{type(self).__name__} says which model is asked: opened()")
+    asks = (embed,)
 
     async def test_it_embeds(self) -> None:
         """Each text has a row of finite numbers, in float32."""
         async with self.opened() as model:
-            found = await model.embed(TEXTS)
+            found = await embed(model)
 
         assert found.vectors.dtype == np.float32
         assert found.vectors.shape[0] == len(TEXTS)
         assert np.isfinite(found.vectors).all()
 
-    async def test_a_cancelled_call_leaves_the_model_usable(self) -> None:
-        """The call ends as cancelled, and another one is answered."""
-        async with self.opened() as model:
-            call = asyncio.create_task(model.embed(TEXTS))
-            await asyncio.sleep(0)
-            if call.cancel():  # else it is answered already
-                with pytest.raises(asyncio.CancelledError):
-                    await call
-            found = await model.embed(TEXTS)
-
-        assert len(found.vectors) == len(TEXTS)
-
     async def test_calls_run_side_by_side(self) -> None:
         """Several calls at once have the vectors of one."""
         async with self.opened() as model:
-            alone = await model.embed(TEXTS)
-            together = await asyncio.gather(*(model.embed(TEXTS) for _ in range(3)))
+            alone = await embed(model)
+            together = await asyncio.gather(*(embed(model) for _ in range(3)))
 
         for found in together:
             np.testing.assert_allclose(found.vectors, alone.vectors, atol=1e-5)
-
-    def test_it_works_in_one_event_loop_after_another(self) -> None:
-        """Nothing of the first loop is used in the second."""
-
-        async def once() -> int:
-            async with self.opened() as model:
-                return len((await model.embed(TEXTS)).vectors)
-
-        assert [asyncio.run(once()), asyncio.run(once())] == [3, 3]
-
-    async def test_an_option_that_is_not_there_is_named(self) -> None:
-        """A misspelt option is not dropped in silence; its error shows no key."""
-        with pytest.raises(RagcoreError, match="no_such_option") as caught:
-            async with self.opened(no_such_option=1):
-                pass
-
-        assert SECRET not in str(caught.value)
 
 
 class LocalEmbeddingContract(EmbeddingContract):
