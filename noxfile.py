@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pathlib
+import shutil
 
 import nox
 
@@ -14,6 +15,7 @@ nox.options.error_on_external_run = True
 nox.options.sessions = ["tests", "lint", "typing"]
 
 ROOT = pathlib.Path(__file__).parent
+HOST = "lightrag-core"
 PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
 EXAMPLE_PLUGINS = ["examples/ragcore-parrot", "examples/ragcore-audit"]
 LOCK = "constraints.txt"
@@ -48,6 +50,24 @@ PLUGIN_TESTING = {
     "lightrag-hf": ["sentence-transformers>=5"],
     "lightrag-openai": ["llmock", "xllamacpp"],
 }
+# The host's own tests: those that compare all plugins, or run LightRAG, are left out.
+HOST_TESTS = [
+    "tests",
+    "--ignore=tests/contract",
+    "--ignore-glob=tests/test_lightrag*.py",
+    "--ignore=tests/test_option_docs.py",
+    "--ignore=tests/test_option_secrets.py",
+    "--ignore=tests/test_readme.py",
+    "--deselect=tests/test_cli_environment.py::test_no_command_says_a_secret",
+]
+# Fails unless the modules named as arguments are imported from where pip installs them.
+INSTALLED = """
+import importlib.util, pathlib, sys, sysconfig
+for name in sys.argv[1:]:
+    origin = importlib.util.find_spec(name).origin
+    if not pathlib.Path(origin).is_relative_to(sysconfig.get_path("purelib")):
+        sys.exit(f"{name} is imported from {origin}")
+"""
 # What each plugin is for, and none of the others may bring.
 SDKS = {
     "lightrag-anthropic": "anthropic",
@@ -64,20 +84,23 @@ EVERYTHING = [
 # What no session installs although something declares it: the host, which is on no index yet;
 # what the models' packages need; and CUDA for torch, whose wheels for CPUs do without.
 NEVER_INSTALLED = [
-    "lightrag-core",
+    HOST,
     *("llama-cpp-python", "llm"),
     *("cuda-bindings", "cuda-toolkit", "nvidia-cudnn-cu13", "nvidia-cusparselt-cu13"),
     *("nvidia-nccl-cu13", "nvidia-nvshmem-cu13", "triton"),
 ]
+
+each_plugin = nox.parametrize("name", [nox.param(name, id=name) for name in PLUGINS])
+each_distribution = nox.parametrize("name", [nox.param(name, id=name) for name in (HOST, *PLUGINS)])
 
 
 def _editable(*folders: str) -> list[str]:
     return [argument for folder in folders for argument in ("-e", folder)]
 
 
-def _install(session: nox.Session, *requirements: str) -> None:
-    """Install *requirements* in the versions of the lock, and so what builds the editable ones."""
-    session.install("-c", LOCK, *requirements, env={"PIP_BUILD_CONSTRAINT": LOCK})
+def _install(session: nox.Session, *requirements: str, constraints: str = LOCK) -> None:
+    """Install *requirements* under *constraints*; what builds packages is always locked."""
+    session.install("-c", constraints, *requirements, env={"PIP_BUILD_CONSTRAINT": LOCK})
 
 
 def _install_once(session: nox.Session, *steps: tuple[str, ...]) -> None:
@@ -120,13 +143,62 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("name", [nox.param(name, id=name) for name in PLUGINS])
+@each_plugin
 def plugin(session: nox.Session, name: str) -> None:
     """Run one plugin's tests with nothing but that plugin installed."""
-    needed = [*TESTING, *PLUGIN_TESTING.get(name, ())]
-    _install(session, *_editable(".", f"plugins/{name}"), *needed)
+    _install_alone(session, name, _editable(".", _folder(name)))
+    session.run("pytest", *_tests(name), *session.posargs)
+
+
+@nox.session
+@each_distribution
+def lowest(session: nox.Session, name: str) -> None:
+    """Run one distribution's tests with the oldest release of all that it declares."""
+    _install(session, *LOCKING)
+    projects = sorted({"pyproject.toml", f"{_folder(name)}/pyproject.toml"})
+    constraints = str(pathlib.Path(session.virtualenv.location) / "lowest.txt")
+    torch = _list(session, "torch", [TORCH])
+    resolution = ("--resolution", "lowest-direct", "--constraints", torch, "--all-extras")
+    _compile(session, *resolution, "--output-file", constraints, *projects)
+    _install_alone(session, name, _editable(*sorted({".", _folder(name)})), constraints)
+    session.run("pytest", *_tests(name), *session.posargs)
+
+
+@nox.session
+@each_distribution
+def newest(session: nox.Session, name: str) -> None:
+    """Run one distribution's tests with the newest release of everything but torch."""
+    constraints = _list(session, "newest", [TORCH])
+    _install_alone(session, name, _editable(*sorted({".", _folder(name)})), constraints)
+    session.run("pytest", *_tests(name), *session.posargs)
+
+
+@nox.session
+@each_distribution
+def wheel(session: nox.Session, name: str) -> None:
+    """Run one distribution's tests against its wheel in ``dist/``, without the source tree."""
+    _install_alone(session, name, sorted({_wheel(session, HOST), _wheel(session, name)}))
+    modules = ["ragcore"] if name == HOST else ["ragcore", name.replace("-", "_")]
+    session.run("python", "-P", "-c", INSTALLED, *modules)
+    session.run("pytest", *_tests(name), *session.posargs)
+
+
+def _install_alone(
+    session: nox.Session, name: str, itself: list[str], constraints: str = LOCK
+) -> None:
+    """Install one distribution, by the arguments *itself*, and what its own tests need."""
+    needed = EXAMPLE_PLUGINS if name == HOST else PLUGIN_TESTING.get(name, [])
+    _install(session, *itself, *TESTING, *needed, constraints=constraints)
     _install(session, "--no-deps", *MODELS)
-    session.run("pytest", f"plugins/{name}", *session.posargs)
+
+
+def _folder(name: str) -> str:
+    return "." if name == HOST else f"plugins/{name}"
+
+
+def _tests(name: str) -> list[str]:
+    """Return the arguments by which pytest runs the tests that need no other distribution."""
+    return HOST_TESTS if name == HOST else [_folder(name)]
 
 
 @nox.session
@@ -163,6 +235,7 @@ def typing(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """Build every distribution into ``dist/``, and check what installing a plugin brings."""
     _install(session, *BUILDING)
+    shutil.rmtree("dist", ignore_errors=True)
     for folder in (".", *(f"plugins/{name}" for name in PLUGINS)):
         session.run("python", "-m", "build", "--no-isolation", "--outdir", "dist", folder)
     for name in PLUGINS:
@@ -173,6 +246,16 @@ def build(session: nox.Session) -> None:
         if "lightrag-core" not in brought or SDKS[name] not in brought or strange:
             session.error(f"{name} brings {', '.join(sorted(brought))}")
         session.log(f"{name} brings {len(brought)} distributions: {', '.join(sorted(brought))}")
+    for name in (HOST, *PLUGINS):
+        session.notify(f"wheel({name})")
+
+
+def _wheel(session: nox.Session, name: str) -> str:
+    """Return the wheel of the distribution *name* in ``dist/``."""
+    found = [str(path) for path in ROOT.glob(f"dist/{name.replace('-', '_')}-*.whl")]
+    if len(found) != 1:
+        session.error(f"dist/ has {len(found)} wheels of {name}: run nox -s build")
+    return found[0]
 
 
 def _brought_by(session: nox.Session, name: str) -> set[str]:
@@ -195,7 +278,7 @@ def lock(session: nox.Session) -> None:
     _compile(
         session,
         *("--universal", "--python-version", "3.11", "--all-extras"),
-        *("--output-file", LOCK),
+        *("--output-file", LOCK, "--custom-compile-command", "nox -s lock"),
         *projects,
         *(f"{folder}/pyproject.toml" for folder in EXAMPLE_PLUGINS),
         _list(session, "everything", everything),
@@ -206,9 +289,7 @@ def lock(session: nox.Session) -> None:
 def _compile(session: nox.Session, *arguments: str) -> None:
     excludes = _list(session, "never-installed", NEVER_INSTALLED)
     session.run(
-        *("uv", "pip", "compile", "--quiet", "--excludes", excludes),
-        *("--no-annotate", "--custom-compile-command", "nox -s lock"),
-        *arguments,
+        "uv", "pip", "compile", "--quiet", "--no-annotate", "--excludes", excludes, *arguments
     )
 
 

@@ -82,15 +82,7 @@ def test_the_graph_knows_every_way_to_import() -> None:
     assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"a"}}) != []
 
 
-# The plugin's owner removes the circle, and the mark with it.
-CIRCULAR = {
-    "lightrag-openai": pytest.mark.xfail(reason="_completion and _responses", strict=True),
-}
-
-
-@pytest.mark.parametrize(
-    "distribution", [pytest.param(name, marks=CIRCULAR.get(name, ())) for name in SOURCES]
-)
+@pytest.mark.parametrize("distribution", SOURCES)
 def test_no_circle_runs_between_files(distribution: str) -> None:
     """Each file can be read after those it imports."""
     own = modules_in(SOURCES[distribution])

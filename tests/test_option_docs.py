@@ -213,7 +213,7 @@ def holding(groups: Iterable[Group], variables: dict[str, str | None]) -> list[d
 
 def _values(group: Group, sources: Sources) -> dict[str, object]:
     needed = [field.name for field in group.fields() if field.required]
-    keywords = dict.fromkeys([*needed, *group.any_of()[:1]], "sample")
+    keywords = dict.fromkeys([*needed, *group.any_of()[:1]], "https://sample")
     [made] = read([group], keywords, sources=sources)
     return {field.name: getattr(made, field.name) for field in group.fields()}
 

@@ -84,6 +84,15 @@ def test_an_image_is_bytes_or_an_address() -> None:
         Image(PNG, url="https://a.b/c.png")
 
 
+def test_an_image_has_an_address_in_any_case() -> None:
+    """Its own, or a data URL that holds its bytes and its type."""
+    image = Image.from_bytes(PNG)
+
+    assert Image.from_url("https://a.b/c.png").data_url == "https://a.b/c.png"
+    assert image.data_url == f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+    assert Image.from_url(image.data_url) == image
+
+
 def test_bytes_are_counted_and_not_shown() -> None:
     """A repr with a megabyte of picture helps nobody."""
     assert repr(Image.from_bytes(PNG)) == (

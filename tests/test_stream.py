@@ -353,6 +353,75 @@ def test_the_deadline_cuts_between_chunks(clock: FakeClock) -> None:
     assert clock.time == 5
 
 
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (["a\ud83d", "\ude00b"], "a😀b"),
+        (["a\ud83d", "b"], "a\ufffdb"),
+        (["a\ude00b"], "a\ufffdb"),
+        (["ä\ud83d"], "ä\ufffd"),
+        (["\ud83d", "\ude00\ud83d", "\ude00"], "😀😀"),
+    ],
+)
+def test_halves_of_a_character_are_joined(clock: FakeClock, pieces: list[str], text: str) -> None:
+    """As a service escapes them, in two chunks; what stays alone is U+FFFD."""
+    thoughts = [Chunk("", piece) for piece in pieces]
+    streamed = clock.run(whole(Script([*thoughts, *pieces, STOP])))
+    in_one = clock.run(complete(Script(Completion("".join(pieces), reasoning="".join(pieces)))))
+
+    assert (streamed.text, streamed.reasoning) == (in_one.text, in_one.reasoning) == (text, text)
+    streamed.text.encode()
+
+
+async def complete(script: Script) -> Completion:
+    async with ragcore.completion("scripted:any", script=script) as model:
+        return await model.complete("Who wrote Faust?")
+
+
+def test_a_stream_that_falls_silent_is_an_interrupted_one(clock: FakeClock) -> None:
+    """After a minute unless told otherwise; chunks before it put that off."""
+    script = Script(["Goe", Delay(59, "the "), Delay(59, "wrote"), Delay(100, "it"), STOP])
+
+    with pytest.raises(InterruptedStreamError, match="nothing came for 60 s") as caught:
+        clock.run(whole(script))
+
+    assert caught.value.text == "Goethe wrote"
+    assert clock.time == 59 + 59 + 60
+
+
+@pytest.mark.parametrize("idle", [None, 200])
+def test_how_long_a_stream_may_be_silent_can_be_set(clock: FakeClock, idle: float | None) -> None:
+    """Longer, or for ever."""
+    script = Script(["Goe", Delay(150, "the"), STOP])
+    retry = Retry(idle_timeout=idle)
+
+    async def patiently() -> str:
+        async with (
+            ragcore.completion("scripted:any", script=script, retry=retry) as model,
+            model.stream("Who?") as chunks,
+        ):
+            return await read(chunks)
+
+    assert clock.run(patiently()) == "Goethe"
+
+
+def test_a_reader_that_takes_its_time_is_no_silence(clock: FakeClock) -> None:
+    """What counts is how long the reader waits, not how long it is away."""
+
+    async def slowly() -> str:
+        text, script = "", Script(["Goe", "the", "!", STOP])
+        async with (
+            ragcore.completion("scripted:any", script=script) as model,
+            model.stream("Who?") as chunks,
+        ):
+            async for chunk in chunks:
+                text += chunk.text
+                await asyncio.sleep(100)
+        return text
+
+    assert clock.run(slowly()) == "Goethe!"
+
+
 def test_the_deadline_cuts_for_a_reader_in_another_task(clock: FakeClock) -> None:
     """A timeout around the generator would watch the wrong task."""
     script = Script(["Goe", Delay(100, "the")])

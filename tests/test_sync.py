@@ -123,8 +123,9 @@ def test_not_from_its_own_loop() -> None:
     def misuse(_: object) -> str:
         return ask(Script("Goethe"))
 
-    with pytest.raises(RuntimeError, match="its own loop"):
+    with pytest.raises(ragcore.ProviderError, match="its own loop") as caught:
         ask(Script(misuse))
+    assert isinstance(caught.value.__cause__, RuntimeError)
 
 
 who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")

@@ -52,9 +52,9 @@ async def test_an_attempt_too_many_fails_the_test() -> None:
 
 async def test_exceptions_are_raised() -> None:
     """The very instance."""
-    error = KeyError("x")
+    error = ragcore.AuthenticationError("x")
 
-    with pytest.raises(KeyError) as caught:
+    with pytest.raises(ragcore.AuthenticationError) as caught:
         await answers(Script(error), 1)
     assert caught.value is error
 

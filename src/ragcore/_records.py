@@ -100,6 +100,13 @@ class Image:
         """Point to *url*; a ``data:`` URL is decoded."""
         return cls.from_base64(url) if url.startswith("data:") else cls(None, url=url)
 
+    @property
+    def data_url(self) -> str:
+        """The image as an address: its own, or a ``data:`` URL."""
+        if self.data is None:
+            return str(self.url)
+        return f"data:{self.media_type};base64,{base64.b64encode(self.data).decode()}"
+
 
 def _images(images: Iterable[Image]) -> tuple[Image, ...]:
     return tuple(images)
@@ -195,6 +202,9 @@ class Timings:
     attempts: int = 1
 
 
+_seconds: Any = attrs.validators.optional(attrs.validators.gt(0))
+
+
 @attrs.frozen
 class Retry:
     """
@@ -205,14 +215,16 @@ class Retry:
     asked for (``Retry-After``) and a little more. What asks for more than ``wait_longest`` is not
     waited for: the error comes out at once. ``Retry(attempts=1)`` never tries again.
 
+    ``attempt_timeout`` is the limit of an attempt up to its answer, or the first chunk of a stream;
+    after that, ``idle_timeout`` is how long a stream may stay silent.
+
     Source:
         Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
 
     attempts: int = attrs.field(default=3, validator=attrs.validators.ge(1))
-    attempt_timeout: float | None = attrs.field(
-        default=None, kw_only=True, validator=attrs.validators.optional(attrs.validators.gt(0))
-    )
+    attempt_timeout: float | None = attrs.field(default=None, kw_only=True, validator=_seconds)
+    idle_timeout: float | None = attrs.field(default=60.0, kw_only=True, validator=_seconds)
     wait_initial: float = attrs.field(default=0.5, kw_only=True, validator=attrs.validators.ge(0))
     wait_max: float = attrs.field(default=20.0, kw_only=True, validator=attrs.validators.ge(0))
     wait_longest: float = attrs.field(default=300.0, kw_only=True, validator=attrs.validators.ge(0))

@@ -153,6 +153,20 @@ async def test_a_cancelled_call_over_tls(tls: ssl.SSLContext) -> None:
     assert answer.text == "Goethe"
 
 
+async def test_a_certificate_that_nobody_vouches_for(
+    tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is no better at another attempt; botocore reads its authority from a variable of its own."""
+    monkeypatch.delenv("AWS_CA_BUNDLE")
+    options = {"region": "us-east-1", "bearer_token": "b", "retry": None}
+    async with Bedrock(Answer()).running(tls) as service, asked(service, **options) as model:
+        with pytest.raises(ragcore.ProviderError, match="set AWS_CA_BUNDLE") as caught:
+            await model.complete("hi")
+
+    assert type(caught.value) is ragcore.ProviderError
+    assert caught.value.attempts == 1
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [

@@ -152,11 +152,22 @@ async def test_no_token_in_log_repr_error_or_pickle(caplog: pytest.LogCaptureFix
         await model.complete("Who?")
         with pytest.raises(ragcore.AuthenticationError) as caught:
             await model.complete("Who?")
+        logging.getLogger("httpcore2").debug("authorization: Bearer %s", TOKEN)
         shown = repr(model) + repr(account)
 
     assert caplog.records
     assert TOKEN not in caplog.text + shown + repr(caught.value) + str(caught.value)
     assert TOKEN.encode() not in pickle.dumps(caught.value)
+
+
+async def test_the_login_of_this_machine_is_in_no_log(
+    login: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The host, which knows no login, can't keep it out."""
+    async with connect(HFInferenceOptions()):
+        logging.getLogger("httpx2").error("Bearer %s", login)
+
+    assert caplog.messages == ["Bearer …"]
 
 
 async def test_models_of_an_endpoint() -> None:

@@ -2,7 +2,6 @@
 
 import inspect
 
-import httpx2
 import pytest
 from hf_inference_double import REQUEST_ID, TOKEN, HFInferenceService, completing
 from huggingface_hub import errors as hub
@@ -58,14 +57,6 @@ def exceptions(module: object, prefix: str) -> list[type[BaseException]]:
 def test_every_exception_of_the_sdk_has_a_row(cls: type[BaseException]) -> None:
     """Or is known to be about something else."""
     assert any(kind in TABLE for kind in cls.__mro__) != (cls.__name__ in ELSEWHERE)
-
-
-@pytest.mark.parametrize("cls", exceptions(httpx2, "httpx2"))
-def test_every_transport_error_has_a_row(cls: type[BaseException]) -> None:
-    """But for what a wrong use of the library raises."""
-    misuse = issubclass(cls, httpx2.StreamError | httpx2.CookieConflict)
-
-    assert any(kind in TABLE for kind in cls.__mro__) or misuse
 
 
 @pytest.mark.parametrize(
@@ -128,7 +119,7 @@ async def test_nobody_there() -> None:
     async with HFInferenceService(Answer()).running() as service:
         pass
     async with completing(service) as model:
-        with pytest.raises(ragcore.UnavailableError, match="reached: ConnectError") as caught:
+        with pytest.raises(ragcore.UnavailableError, match=r"reach .*: ConnectError") as caught:
             await model.complete("Who?")
 
     assert caught.value.attempts == 3

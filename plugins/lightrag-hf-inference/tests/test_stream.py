@@ -92,7 +92,7 @@ async def test_done_without_a_finish_reason_is_no_end() -> None:
 async def test_a_malformed_chunk_is_never_skipped(bad: bytes) -> None:
     """Even between good ones."""
     said = [encoded(one) for one in [*chunks(Answer()), "[DONE]"]]
-    said.insert(2, b"data: " + bad + b"\n\n")
+    said.insert(2, bad)
     async with Events(*said).running() as service, completing(service) as model:
         with pytest.raises(ragcore.InterruptedStreamError) as caught:
             await read(model)

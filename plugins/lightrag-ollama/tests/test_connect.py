@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import pickle
 
@@ -13,6 +14,7 @@ import ragcore
 from lightrag_ollama import OllamaOptions
 from lightrag_ollama._connect import Servers, connect
 from ragcore import AuthenticationError, Secret
+from ragcore.testing import Delay
 from ragcore.testing.server import Answer, Failure, Vectors
 
 OTHERS = (
@@ -179,3 +181,15 @@ async def test_what_was_opened_is_closed() -> None:
 
     assert [client._client.is_closed for client in clients] == [True, True]
     assert isinstance(servers, Servers)
+
+
+async def test_a_few_idle_connections_are_kept() -> None:
+    """Twenty; the pool looks through all of them with each call."""
+    async with (
+        OllamaService(Delay(0.3, Answer())).running() as service,
+        completion(service) as model,
+    ):
+        for _ in range(2):
+            await asyncio.gather(*(model.complete("Who?") for _ in range(30)))
+
+    assert service.connections == 30 + 10

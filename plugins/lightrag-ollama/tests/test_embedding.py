@@ -86,9 +86,10 @@ async def test_queries_and_documents_have_their_prefixes() -> None:
             await model.embed(["a"])
         async with embedding(service) as model:
             await model.embed(["a"], input_type="query")
+            await model.embed(["a"], document_prefix="text: ")
 
     sent = [request.json["input"] for request in service.requests]
-    assert sent == [["search_query: a"], ["search_document: a"], ["a"]]
+    assert sent == [["search_query: a"], ["search_document: a"], ["a"], ["text: a"]]
 
 
 async def test_a_text_that_is_too_long_is_named() -> None:

@@ -180,6 +180,25 @@ async def test_a_bad_host_is_refused_before_anything_is_sent(host: str) -> None:
     assert "canary" not in str(caught.value)
 
 
+async def test_a_bad_host_is_told_with_all_other_problems(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each by its variable's name."""
+    monkeypatch.setenv("OLLAMA_HOST", "http://me:canary@x")
+    monkeypatch.setenv("OLLAMA_API_KEY", "canary 0")
+    monkeypatch.setenv("OLLAMA_LLM_NUM_CTX", "many")
+    monkeypatch.setenv("OLLAMA_LLM_EXTRA_FIELDS", '{"seed": 1}')
+    with pytest.raises(OptionsError) as caught:
+        async with ragcore.completion("ollama:llama3.2"):
+            pass
+
+    assert {problem.partition(":")[0] for problem in caught.value.problems} == {
+        "OLLAMA_HOST",
+        "OLLAMA_API_KEY",
+        "OLLAMA_LLM_NUM_CTX",
+        "OLLAMA_LLM_EXTRA_FIELDS",
+    }
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("text", "value"), [("false", False), ("high", "high")])
 def test_thinking_is_set_for_a_role(text: str, value: object) -> None:
     """By LightRAG's variable, over the one for all roles."""

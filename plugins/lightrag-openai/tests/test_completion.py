@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -19,6 +20,7 @@ from ragcore import (
     OptionsError,
     ProviderError,
     QuotaExceededError,
+    RateLimitError,
     Retry,
     UnavailableError,
     UnsupportedError,
@@ -266,12 +268,13 @@ def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> dict
     return {"object": "chat.completion.chunk", "model": "m", "choices": [choice]} | more
 
 
-async def test_thinking_in_tags_is_reasoning() -> None:
-    """Also where a tag is broken over chunks."""
+@pytest.mark.parametrize("reference", ["vllm:qwen", "openai:qwen"])
+async def test_thinking_in_tags_is_reasoning(reference: str) -> None:
+    """Also where a tag is broken over chunks, and from a server in place of OpenAI's."""
     pieces = ("<th", "ink>Let me", " see.</thi", "nk>", "\n\nGoe", "the")
     answers = [
-        await whole(OpenAI(Answer("".join(pieces))), "vllm:qwen"),
-        await streamed(OpenAI(Answer("".join(pieces), pieces=pieces)), "vllm:qwen"),
+        await whole(OpenAI(Answer("".join(pieces))), reference),
+        await streamed(OpenAI(Answer("".join(pieces), pieces=pieces)), reference),
     ]
 
     assert [(a.text, a.reasoning) for a in answers] == [("Goethe", "Let me see.")] * 2
@@ -334,6 +337,35 @@ async def test_responses_report_errors_in_a_stream() -> None:
         ragcore.completion("openai:gpt-4o", **to(service, api="responses")) as model,
     ):
         with pytest.raises(InterruptedStreamError, match="out of order"):
+            await collected(model, stream=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": "rate_limit_exceeded", "message": "no luck"}, RateLimitError),
+        (None, UnavailableError),
+    ],
+)
+async def test_a_response_that_failed_says_why(error: Any, kind: type[ProviderError]) -> None:
+    """By its error; where it has none, the service is at fault."""
+    body = {"object": "response", "status": "failed", "output": [], "error": error}
+    async with (
+        Says(body).running() as service,
+        ragcore.completion("openai:gpt-4o", **to(service, api="responses")) as model,
+    ):
+        with pytest.raises(kind):
+            await collected(model, stream=False)
+
+
+async def test_a_text_that_a_response_leaves_out_is_an_error() -> None:
+    """It is not skipped: something is missing."""
+    service = events({"type": "response.output_text.delta"})
+    async with (
+        service.running(),
+        ragcore.completion("openai:gpt-4o", **to(service, api="responses")) as model,
+    ):
+        with pytest.raises(InterruptedStreamError, match="has no text"):
             await collected(model, stream=True)
 
 
@@ -408,6 +440,52 @@ async def test_an_error_with_status_200_is_one(error: Any, kind: type[ProviderEr
             await answering
 
         assert type(caught.value) is kind
+
+
+async def test_a_choice_may_be_an_error() -> None:
+    """OpenRouter says so of the provider behind it, whole or streamed."""
+    choice = {"error": {"message": "no luck", "code": 502}, "delta": {}, "finish_reason": "error"}
+    body = {"choices": [choice]}
+    for answering in (whole(Says(body)), streamed(events(body))):
+        with pytest.raises(UnavailableError, match="no luck"):
+            await answering
+
+
+async def test_an_event_with_an_error_is_one_whatever_else_it_says() -> None:
+    """OpenRouter adds a choice to it, whose reason would not be known."""
+    error = {"message": "no luck", "code": 502}
+    service = events(chunk({"content": "Goe"}), chunk({"content": ""}, "error", error=error))
+    with pytest.raises(InterruptedStreamError, match="no luck"):
+        await streamed(service)
+
+
+async def test_json_in_place_of_a_stream_is_what_it_reports() -> None:
+    """Gateways that fail forget that a stream was asked for."""
+    error = {"message": "no luck", "type": "insufficient_quota"}
+    with pytest.raises(QuotaExceededError, match="no luck"):
+        await streamed(Says({"error": error}))
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+async def test_a_connection_is_used_again_after_a_stream(
+    api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the body is read, though it comes later than the end of the answer."""
+    finish = Connection.finish
+
+    async def finish_later(connection: Connection) -> None:
+        await asyncio.sleep(0.05)
+        await finish(connection)
+
+    monkeypatch.setattr(Connection, "finish", finish_later)
+    async with (
+        OpenAI(Answer(), Answer()).running() as service,
+        ragcore.completion("openai:gpt-4o", **to(service, api=api)) as model,
+    ):
+        await collected(model, stream=True)
+        await collected(model, stream=True)
+
+    assert (len(service.requests), service.connections) == (2, 1)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 import attrs
 
 from ragcore._calls.answers import AskedCompletion, wanted
+from ragcore._calls.characters import mended
 from ragcore._calls.entering import Entering
 from ragcore._calls.exchange import Exchange
 from ragcore._calls.layers import Step
@@ -214,14 +215,21 @@ class _Completed(AbstractAsyncContextManager[Completion]):
         answer = await answering
         if not isinstance(answer, Completion):
             raise exchange.opening.wrong_type("complete", answer)
-        if exchange.opening.capabilities.think_tags and not answer.reasoning:
-            text, reasoning = split_thinking(answer.text)
-            answer = attrs.evolve(answer, text=text, reasoning=reasoning)
-        exchange.answer = answer
-        return answer
+        exchange.answer = _read(answer, exchange)
+        return exchange.answer
 
     async def __aexit__(self, *_: object) -> None:
         pass
+
+
+def _read(answer: Completion, exchange: Exchange) -> Completion:
+    """Return *answer* in whole characters, and with its reasoning apart."""
+    text, reasoning = mended(answer.text), mended(answer.reasoning)
+    if exchange.opening.capabilities.think_tags and not reasoning:
+        text, reasoning = split_thinking(text)
+    if (text, reasoning) == (answer.text, answer.reasoning):
+        return answer
+    return attrs.evolve(answer, text=text, reasoning=reasoning)
 
 
 class _Streamed(AbstractAsyncContextManager[CompletionStream]):

@@ -41,7 +41,8 @@ class AtTheEdge:
     def __exit__(self, _: object, exc: BaseException | None, __: object) -> None:
         if isinstance(exc, ProviderError):
             self.tell(exc)
-        elif isinstance(exc, Exception) and not isinstance(exc, RagcoreError):
+        elif isinstance(exc, Exception) and not isinstance(exc, RagcoreError | AssertionError):
+            # An assertion that fails belongs to a test.
             error = transport_error(exc) or ProviderError(
                 f"{self._distribution} failed in a way that it does not tell: {described(exc)}"
             )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
+from ragcore._calls.characters import check_text
 from ragcore._calls.exchange import Exchange
 from ragcore._calls.layers import Step
-from ragcore._calls.messages import check_text
 from ragcore._calls.model import Model
 from ragcore._calls.opening import Opening
 from ragcore._calls.persist import Persisting

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ragcore._calls.characters import check_text
 from ragcore._records import Message, system, user
 from ragcore.errors import InvalidRequestError
 
@@ -47,22 +48,3 @@ def _message(given: object) -> Message:
         f"{given!r:.80} is not a Message; use ragcore.user(), system() or assistant(), or a dict "
         "with 'role' and 'content'."
     )
-
-
-def check_text(texts: Sequence[str], what: str) -> None:
-    """
-    Refuse texts that UTF-8 can't carry.
-
-    Raises:
-        InvalidRequestError: Names the text and the place in it.
-    """
-    for position, text in enumerate(texts):
-        try:
-            text.encode()
-        except UnicodeEncodeError as exc:
-            raise InvalidRequestError(
-                f"{what} {position} holds a lone surrogate ({text[exc.start]!a}) "
-                f"at character {exc.start}: half of a UTF-16 pair, which is no text; "
-                "remove it, or decode the source with errors='replace'",
-                positions=[position],
-            ) from None

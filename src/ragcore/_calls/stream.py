@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import attrs
 
+from ragcore._calls.characters import mended, whole_characters
 from ragcore._calls.exchange import Exchange
 from ragcore._records import Chunk, Completion
 from ragcore.errors import InterruptedStreamError, RequestTimeoutError, TransientError
@@ -33,8 +34,9 @@ class CompletionStream:
         self._chunks = chunks
         self._next = first
         self._seen: list[Chunk] = []
+        self._half = self._half_thought = ""
         self._completion: Completion | None = None
-        self._watch = _Watch(exchange.deadline.at)
+        self._watch = _Watch(exchange.deadline.at, exchange.opening.retry.idle_timeout)
         self._note(first)
 
     @property
@@ -57,8 +59,24 @@ class CompletionStream:
         if chunk is None:
             self._completion = self._finish()
             raise StopAsyncIteration
+        if (
+            self._half
+            or self._half_thought
+            or not (chunk.text.isascii() and chunk.reasoning.isascii())
+        ):
+            chunk = self._mended(chunk)
         self._seen.append(chunk)
         return chunk
+
+    def _mended(self, chunk: Chunk) -> Chunk:
+        """Return *chunk* in whole characters: a first half waits for the chunk with the second."""
+        text, half = whole_characters(self._half + chunk.text)
+        thought, half_thought = whole_characters(self._half_thought + chunk.reasoning)
+        if chunk.finish_reason is not None:
+            text, half = text + mended(half), ""
+            thought, half_thought = thought + mended(half_thought), ""
+        self._half, self._half_thought = half, half_thought
+        return attrs.evolve(chunk, text=text, reasoning=thought)
 
     async def aclose(self) -> None:
         """Release the connection, as leaving the block does; who reads elsewhere is interrupted."""
@@ -90,6 +108,9 @@ class CompletionStream:
         if why == _DEADLINE:
             timeout = self._exchange.deadline.timeout or 0
             return RequestTimeoutError(f"no answer before the deadline of {timeout:g} s")
+        if why == _SILENT:
+            idle = self._exchange.opening.retry.idle_timeout or 0
+            return self._interrupted(f"the stream broke off: nothing came for {idle:g} s")
         return self._interrupted("the stream was closed while it was being read")
 
     def _finish(self) -> Completion:
@@ -155,10 +176,12 @@ def _parted(chunk: Chunk, splitter: ThinkingSplitter) -> Chunk:
     if chunk.reasoning or chunk.finish_reason:
         held_text, held_thought = splitter.end()
         text, thought = text + held_text, thought + held_thought
+    if text == chunk.text and not thought:
+        return chunk
     return attrs.evolve(chunk, text=text, reasoning=chunk.reasoning + thought)
 
 
-_DEADLINE, _CLOSED = "deadline", "closed"
+_DEADLINE, _CLOSED, _SILENT = "deadline", "closed", "silent"
 
 
 class _Stopped(Exception):  # noqa: N818  # never leaves this module
@@ -170,16 +193,28 @@ class _Stopped(Exception):  # noqa: N818  # never leaves this module
 
 class _Watch:
     """
-    Interrupts whoever reads, when the deadline has come or the stream is closed by another task.
+    Interrupts whoever reads: at the deadline, after a long silence, or when the stream is closed.
 
-    One timer for the whole stream: a timeout context for each chunk costs more than the chunk.
+    One timer at a time: a timeout context for each chunk costs more than the chunk.
     """
 
-    __slots__ = ("_at", "_cancelling", "_left", "_loop", "_reader", "_timer", "_why")
+    __slots__ = (
+        "_at",
+        "_cancelling",
+        "_idle",
+        "_left",
+        "_loop",
+        "_reader",
+        "_since",
+        "_timer",
+        "_why",
+    )
 
-    def __init__(self, at: float | None) -> None:
-        self._at = at
+    def __init__(self, at: float | None, idle: float | None) -> None:
+        self._at = _NEVER if at is None else at
+        self._idle = idle or _NEVER
         self._loop = asyncio.get_running_loop()
+        self._since = _NEVER
         self._reader: asyncio.Task[Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._left: asyncio.Event | None = None
@@ -189,11 +224,12 @@ class _Watch:
     def __enter__(self) -> None:
         if self._why:
             raise _Stopped(self._why)
-        if self._at is not None and self._timer is None:
-            self._timer = self._loop.call_at(self._at, self._interrupt, _DEADLINE)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # a coroutine runs in one
         self._reader, self._cancelling = task, task.cancelling()
+        self._since = self._loop.time()
+        if self._timer is None:
+            self._look_again()
 
     def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
         reader, self._reader = self._reader, None
@@ -214,7 +250,25 @@ class _Watch:
             self._interrupt(_CLOSED)
             await self._left.wait()
 
+    def _look_again(self) -> None:
+        """Have the clock looked at when it may be time; chunks that came meanwhile put it off."""
+        at = min(self._at, self._since + self._idle)
+        self._timer = None if at == _NEVER else self._loop.call_at(at, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        if now >= self._at:
+            self._interrupt(_DEADLINE)
+        elif self._reader is not None and now >= self._since + self._idle:
+            self._interrupt(_SILENT)
+        elif self._reader is not None:
+            self._look_again()
+
     def _interrupt(self, why: str) -> None:
         self._why = why
         if self._reader is not None:
             self._reader.cancel()
+
+
+_NEVER = float("inf")

@@ -37,6 +37,12 @@ class HostOptions(BindingOptions, binding="ragcore"):
         minimum=0,
         provider_default=_PROVIDERS,
     )
+    retry_idle_timeout: float | None = option(
+        "Longest silence of a stream between two chunks in seconds; 0 for any.",
+        default=None,
+        minimum=0,
+        provider_default=_PROVIDERS,
+    )
     retry_wait_initial: float | None = option(
         "Longest wait before the second attempt in seconds; it doubles with each.",
         default=None,
@@ -70,8 +76,8 @@ class HostOptions(BindingOptions, binding="ragcore"):
             for name, part in self.asdict().items()
             if name.startswith("retry_")
         }
-        if parts.get("attempt_timeout") == 0:
-            parts["attempt_timeout"] = None
+        for name in ("attempt_timeout", "idle_timeout"):
+            parts |= {name: None} if parts.get(name) == 0 else {}
         return attrs.evolve(default, **parts)
 
 

@@ -57,5 +57,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Importing LightRAG takes half a second: not before somebody asks.
     if name in ("EmbeddingFunc", "wrap_embedding_func_with_attrs"):
-        return _engine.found(name)
+        return _engine.engines_own(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

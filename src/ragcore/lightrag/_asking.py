@@ -9,10 +9,9 @@ from ragcore._calls.opening import Opening, resolve_completion
 from ragcore._records import Image, JSONObject, Message, user
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
-from ragcore.lightrag._keeper import kept_completion
-from ragcore.lightrag._patience import COMPLETION, within
+from ragcore.lightrag._keeper import COMPLETIONS
 from ragcore.lightrag._telling import Telling, begun, engines_errors
-from ragcore.options import Sources
+from ragcore.options import Sources, raise_all
 
 # What a completion takes in the field's words, and what LightRAG says for it.
 _LIGHTRAGS_WORDS = {
@@ -50,7 +49,7 @@ def llm_model_func(reference: str, **options: Any) -> CompletionFunction:
         PluginError: The plugin is broken.
         OptionsError: Options are missing, unknown or invalid; all problems at once.
     """
-    return completing(within(resolved(reference, options), COMPLETION))
+    return completing(COMPLETIONS.in_time(resolved(reference, options)))
 
 
 def resolved(
@@ -83,8 +82,10 @@ def completing(opening: Opening[CompletionProvider]) -> CompletionFunction:
         _refuse_foreign_words(options)
         if response_format is None and (keyword_extraction or entity_extraction):
             response_format = JSONObject()
-        messages = (*_history(history_messages), user(prompt, images=_images(image_inputs)))
-        kept, left = await kept_completion(opening)
+        history = [_turn(number, turn) for number, turn in enumerate(history_messages or ())]
+        images = [_image(number, image) for number, image in enumerate(image_inputs or ())]
+        messages = (*history, user(prompt, images=images))
+        kept, left = await COMPLETIONS.kept(opening)
         model = kept.model
         arguments = {
             "system": system_prompt,
@@ -104,17 +105,13 @@ def completing(opening: Opening[CompletionProvider]) -> CompletionFunction:
 
 
 def _refuse_foreign_words(options: Mapping[str, Any]) -> None:
-    problems = [
-        f"{name}: LightRAG's word for it is {word}"
-        for name, word in _LIGHTRAGS_WORDS.items()
-        if name in options
-    ]
-    if problems:
-        raise OptionsError("\n".join(problems), problems=problems)
-
-
-def _history(turns: Iterable[Mapping[str, Any]] | None) -> list[Message]:
-    return [_turn(number, turn) for number, turn in enumerate(turns or ())]
+    raise_all(
+        [
+            f"{name}: LightRAG's word for it is {word}"
+            for name, word in _LIGHTRAGS_WORDS.items()
+            if name in options
+        ]
+    )
 
 
 def _turn(number: int, turn: Mapping[str, Any]) -> Message:
@@ -125,10 +122,6 @@ def _turn(number: int, turn: Mapping[str, Any]) -> Message:
             f"history_messages: number {number} is not {{'role': 'system' | 'user' | 'assistant', "
             f"'content': str}}, but {turn!r:.80}"
         ) from exc
-
-
-def _images(given: Sequence[Any] | None) -> list[Image]:
-    return [_image(number, image) for number, image in enumerate(given or ())]
 
 
 def _image(number: int, given: Any) -> Image:

@@ -13,12 +13,10 @@ from ragcore._calls.opening import Opening, resolve_embedding
 from ragcore._records import Embeddings
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import EmbeddingProvider
-from ragcore.lightrag._asymmetry import is_asymmetric
-from ragcore.lightrag._engine import found
-from ragcore.lightrag._keeper import kept_embedding
-from ragcore.lightrag._patience import EMBEDDING, within
-from ragcore.lightrag._usage import count
-from ragcore.options import raise_all
+from ragcore.lightrag._engine import engines_own
+from ragcore.lightrag._keeper import EMBEDDINGS
+from ragcore.lightrag._telling import count
+from ragcore.options import BindingOptions, raise_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +25,9 @@ if TYPE_CHECKING:
     from ragcore.lightrag._engine import EmbeddingFunc
 
 _log = logging.getLogger("ragcore")
+
+# What providers call the texts before queries and before documents.
+_PREFIXES = (("query_prefix", "document_prefix"), ("query_prompt", "document_prompt"))
 
 
 def embedding_func(
@@ -65,10 +66,13 @@ def embedding_func(
         ProviderError: The files of a local model are out of reach, or are not those of a model.
     """
     _refuse_no_counts(dimensions=dimensions, max_tokens=max_tokens)
-    opening = within(resolve_embedding(reference, options), EMBEDDING)
-    return embedder(
+    opening = EMBEDDINGS.in_time(resolve_embedding(reference, options))
+    return embedding(
         opening,
-        Asked(dimensions, send_dimensions, max_tokens, model_name or opening.model_name),
+        dimensions=dimensions,
+        max_tokens=max_tokens,
+        model_name=model_name or opening.model_name,
+        send_dimensions=send_dimensions,
     )
 
 
@@ -84,52 +88,44 @@ def _refuse_no_counts(**counts: object) -> None:
 
 @attrs.frozen
 class Words:
-    """
-    How messages name what is asked.
-
-    Attributes:
-        dimensions: The length of a vector.
-        cure: What says it.
-        send_dimensions: Whether the service is asked for it.
-    """
+    """How messages name the length of a vector, what says it, and that it is asked for."""
 
     dimensions: str = "dimensions"
     cure: str = "pass dimensions="
     send_dimensions: str = "send_dimensions"
 
 
-@attrs.frozen
-class Asked:
+_KEYWORDS = Words()
+
+
+def embedding(
+    opening: Opening[EmbeddingProvider],
+    *,
+    dimensions: int | None = None,
+    max_tokens: int | None = None,
+    model_name: str | None = None,
+    send_dimensions: bool | None = None,
+    asymmetric: bool | None = None,
+    words: Words = _KEYWORDS,
+) -> EmbeddingFunc:
     """
-    What is said of an embedding beside its options.
+    Make LightRAG's object out of what opens the model; arguments as in :func:`embedding_func`.
 
-    Attributes:
-        dimensions: Length of a vector; None if the provider knows it.
-        send_dimensions: Whether the service is asked for it; None if the model can choose.
-        max_tokens: Tokens of the longest text; None if the provider knows them.
-        model_name: Part of the names of LightRAG's collections; None leaves it out of them.
-        is_asymmetric: Whether it is told queries from documents; None if that changes anything.
-        words: How messages name it.
-    """
-
-    dimensions: int | None = None
-    send_dimensions: bool | None = None
-    max_tokens: int | None = None
-    model_name: str | None = None
-    is_asymmetric: bool | None = None
-    words: Words = Words()
-
-
-def embedder(opening: Opening[EmbeddingProvider], asked: Asked) -> EmbeddingFunc:
-    """
-    Make LightRAG's object out of what opens the model.
+    *asymmetric* says whether the model is told queries from documents; None leaves that to it.
 
     Raises:
         OptionsError: *dimensions* is needed, is another than the model has, or can't be sent.
     """
-    sends = _sends(opening, asked)
+    sends = _sends(opening, send_dimensions, words)
     known, known_max_tokens = opening.described()
-    length = _length(opening, asked, known, sends=sends)
+    length = dimensions or known
+    if length is None:
+        raise OptionsError(
+            f"{words.dimensions}: {opening.reference} does not say how long its vectors are; "
+            f"{words.cure}"
+        )
+    if not sends and known not in (None, length):
+        raise _of_another_length(opening, known, length, words)
 
     async def embed(
         texts: Sequence[str],
@@ -139,12 +135,12 @@ def embedder(opening: Opening[EmbeddingProvider], asked: Asked) -> EmbeddingFunc
         token_tracker: Any = None,
         **options: Any,
     ) -> npt.NDArray[np.float32]:
-        kept, left = await kept_embedding(opening)
+        kept, left = await EMBEDDINGS.kept(opening)
         model = kept.model
         arguments = {
             "input_type": context,
             "truncate": "end",
-            "dimensions": (embedding_dim or asked.dimensions) if sends else None,
+            "dimensions": (embedding_dim or dimensions) if sends else None,
             "timeout": left,
             **options,
         }
@@ -153,47 +149,48 @@ def embedder(opening: Opening[EmbeddingProvider], asked: Asked) -> EmbeddingFunc
         count(token_tracker, answer.usage)
         return _of_length(embedding_dim or length, answer, model)
 
-    made: EmbeddingFunc = found("EmbeddingFunc")(
+    made: EmbeddingFunc = engines_own("EmbeddingFunc")(
         embedding_dim=length,
         func=embed,
-        max_token_size=asked.max_tokens or known_max_tokens,
-        send_dimensions=bool(asked.send_dimensions),
-        model_name=asked.model_name,
-        supports_asymmetric=(
-            is_asymmetric(opening) if asked.is_asymmetric is None else asked.is_asymmetric
-        ),
+        max_token_size=max_tokens or known_max_tokens,
+        send_dimensions=bool(send_dimensions),
+        model_name=model_name,
+        supports_asymmetric=is_asymmetric(opening) if asymmetric is None else asymmetric,
     )
     return made
 
 
-def _sends(opening: Opening[EmbeddingProvider], asked: Asked) -> bool:
+def _sends(opening: Opening[EmbeddingProvider], send_dimensions: bool | None, words: Words) -> bool:
     can_choose = opening.capabilities.dimensions
-    if asked.send_dimensions and not can_choose:
+    if send_dimensions and not can_choose:
         raise OptionsError(
-            f"{asked.words.send_dimensions}: {opening.reference} has vectors of one length "
+            f"{words.send_dimensions}: {opening.reference} has vectors of one length "
             "only; leave it out"
         )
-    return can_choose if asked.send_dimensions is None else asked.send_dimensions
+    return can_choose if send_dimensions is None else send_dimensions
 
 
-def _length(
-    opening: Opening[EmbeddingProvider], asked: Asked, known: int | None, *, sends: bool
-) -> int:
-    words, length = asked.words, asked.dimensions or known
-    if length is None:
-        raise OptionsError(
-            f"{words.dimensions}: {opening.reference} does not say how long its vectors are; "
-            f"{words.cure}"
-        )
-    if not sends and known not in (None, length):
-        cure = (
-            f"; {words.send_dimensions}=True asks for it" if opening.capabilities.dimensions else ""
-        )
-        raise OptionsError(
-            f"{words.dimensions}: the vectors of {opening.reference} have {known}, "
-            f"not {length}{cure}"
-        )
-    return length
+def _of_another_length(
+    opening: Opening[EmbeddingProvider], known: int | None, length: int, words: Words
+) -> OptionsError:
+    can_choose = opening.capabilities.dimensions
+    cure = f"; {words.send_dimensions}=True asks for it" if can_choose else ""
+    return OptionsError(
+        f"{words.dimensions}: the vectors of {opening.reference} have {known}, not {length}{cure}"
+    )
+
+
+def is_asymmetric(opening: Opening[EmbeddingProvider]) -> bool:
+    """Say whether it matters what a text is embedded as: by the model's nature, or by a prefix."""
+    names = prefix_fields(opening.provider.options)
+    has_prefix = any(getattr(opening.options, name) for name in names)
+    return has_prefix or opening.capabilities.input_type
+
+
+def prefix_fields(options: type[BindingOptions]) -> tuple[str, ...]:
+    """Return the options that put a text before queries and before documents; or nothing."""
+    names = {field.name for field in options.fields()}
+    return next((pair for pair in _PREFIXES if names.issuperset(pair)), ())
 
 
 def _warn_if_cut(model: EmbeddingModel, answer: Embeddings, count: int) -> None:

@@ -1,7 +1,7 @@
 """
 LightRAG's own classes where it is installed, and substitutes where it isn't.
 
-LightRAG tells some of them by ``isinstance``, so :func:`found` looks for its own ones first.
+LightRAG tells some of them by ``isinstance``, so :func:`engines_own` looks for its own ones first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HOMES = {
 
 
 @functools.cache
-def found(name: str) -> Any:
+def engines_own(name: str) -> Any:
     """Return LightRAG's own class or function of that name, or what is below."""
     try:
         return getattr(importlib.import_module(_HOMES[name]), name)
@@ -50,26 +50,15 @@ class Tokenizer:
         self.tokenizer = tokenizer
 
     def encode(self, content: str) -> list[int]:
-        """Return the tokens of *content*."""
         return list(self.tokenizer.encode(content))
 
     def decode(self, tokens: list[int]) -> str:
-        """Return the text of *tokens*."""
         return str(self.tokenizer.decode(tokens))
 
 
 @dataclasses.dataclass
 class RoleLLMConfig:
-    """
-    A model for one of LightRAG's roles; None leaves a thing as it is for the others.
-
-    Attributes:
-        func: As ``llm_model_func``.
-        kwargs: Passed to *func* with each call.
-        max_async: Calls under way at once.
-        timeout: Seconds; LightRAG gives up after twice that.
-        metadata: ``binding``, ``model`` and ``host``, which are part of the cache's keys.
-    """
+    """A model for one of LightRAG's roles; None leaves a thing as it is for the others."""
 
     func: Callable[..., Any] | None = None
     kwargs: dict[str, Any] | None = None

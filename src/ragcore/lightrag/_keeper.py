@@ -1,5 +1,5 @@
 """
-Keeps models open from one call of LightRAG's to the next.
+Keeps models open from one call of LightRAG's to the next, and calls within its patience.
 
 LightRAG is handed functions, and never says that it is done with them. So somebody else owns what
 they use: a task for each model, which ends with its event loop, upon :func:`ragcore.aclose`, or at
@@ -19,13 +19,15 @@ from ragcore._calls.attempts import Deadline
 from ragcore._calls.completion import CompletionModel
 from ragcore._calls.embedding import EmbeddingModel
 from ragcore._calls.held import Open, held, release_all
-from ragcore._calls.opening import Opening
+from ragcore._calls.opening import Opening, ProviderT
 from ragcore._calls.owner import Owner
 from ragcore.errors import RequestTimeoutError
-from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 
 ModelT = TypeVar("ModelT", CompletionModel, EmbeddingModel)
 T = TypeVar("T")
+
+# LightRAG doubles its limits and adds to them; 30 years is a limit that no call reaches.
+_FOR_EVER = 10**9
 
 
 @attrs.frozen(eq=False)
@@ -43,63 +45,84 @@ class Kept(Generic[ModelT]):
         return stream
 
 
-@asynccontextmanager
-async def _completion(opening: Opening[CompletionProvider]) -> AsyncIterator[Kept[CompletionModel]]:
-    async with CompletionModel.opened(opening) as model, _kept(model) as kept:
-        yield kept
-
-
-@asynccontextmanager
-async def _embedding(opening: Opening[EmbeddingProvider]) -> AsyncIterator[Kept[EmbeddingModel]]:
-    async with EmbeddingModel.opened(opening) as model, _kept(model) as kept:
-        yield kept
-
-
-@asynccontextmanager
-async def _kept(model: ModelT) -> AsyncIterator[Kept[ModelT]]:
-    """Hold *model*; what is being read from it is left first."""
-    kept = Kept(model)
-    try:
-        yield kept
-    finally:
-        await release_all(kept.streams)
-
-
-async def kept_completion(
-    opening: Opening[CompletionProvider],
-) -> tuple[Kept[CompletionModel], float]:
-    """Return *opening*'s model on the running loop, and the seconds that the call has left."""
-    return await _opened(_completion, opening)
-
-
-async def kept_embedding(opening: Opening[EmbeddingProvider]) -> tuple[Kept[EmbeddingModel], float]:
-    """Return *opening*'s model on the running loop, and the seconds that the call has left."""
-    return await _opened(_embedding, opening)
-
-
-async def _opened(open_: Open[Kept[ModelT]], opening: Opening[Any]) -> tuple[Kept[ModelT], float]:
+@attrs.frozen
+class Keeper(Generic[ModelT]):
     """
-    Wait until the model is open, which is one for all functions that were made alike.
+    The models of one task, and the time that their calls have, in seconds.
 
-    Raises:
-        RequestTimeoutError: It took longer than the call has; the model goes on opening.
+    LightRAG gives up after twice what it allots to an attempt. Our deadline is before, so that our
+    error, which says what went wrong, comes out.
+
+    Attributes:
+        open: What opens a model; models are shared by those who open them by the same.
+        attempt: What LightRAG allots to one attempt unless it is told otherwise.
+        deadline: What a call takes then at most, all attempts together.
     """
-    deadline = Deadline(opening.host.timeout)
-    try:
-        async with asyncio.timeout_at(deadline.at) as scope:
-            kept = await held(open_, opening).owner.value()
-    except TimeoutError as exc:
-        if not scope.expired():
-            raise RequestTimeoutError(str(exc) or "opening the model timed out") from exc
-        raise RequestTimeoutError(
-            f"the model was not open within {deadline.timeout:g} s; "
-            "it goes on opening, so a later call will find it",
-            provider=opening.provider.name,
-            model=opening.model_name,
-        ) from None
-    return kept, _rounded(deadline)
+
+    open: Open[Kept[ModelT]]
+    attempt: float
+    deadline: float
+
+    def in_time(
+        self, opening: Opening[ProviderT], attempt: int | None = None
+    ) -> Opening[ProviderT]:
+        """
+        Return *opening* with a deadline that ends before LightRAG's own patience does.
+
+        A deadline that somebody has set stands; beside *attempt*, the shorter one does. *attempt*
+        is seconds for one attempt, 0 for no limit; None leaves that to the provider.
+        """
+        own = opening.host.timeout
+        if attempt is None:
+            host = attrs.evolve(opening.host, timeout=self.deadline if own is None else own)
+            return attrs.evolve(opening, host=host)
+        attempt = min(attempt, _FOR_EVER)
+        limits = [limit for limit in (own, self.deadline * attempt / self.attempt) if limit]
+        retry = attrs.evolve(opening.retry, attempt_timeout=attempt or None)
+        host = attrs.evolve(opening.host, timeout=min(limits, default=0.0), retry=retry)
+        return attrs.evolve(opening, host=host)
+
+    async def kept(self, opening: Opening[Any]) -> tuple[Kept[ModelT], float]:
+        """
+        Return *opening*'s model on the running loop, and the seconds that the call has left.
+
+        Raises:
+            RequestTimeoutError: It took longer than the call has; the model goes on opening.
+        """
+        deadline = Deadline(opening.host.timeout)
+        try:
+            async with asyncio.timeout_at(deadline.at) as scope:
+                kept = await held(self.open, opening).owner.value()
+        except TimeoutError as exc:
+            if not scope.expired():
+                raise RequestTimeoutError(str(exc) or "opening the model timed out") from exc
+            raise RequestTimeoutError(
+                f"the model was not open within {deadline.timeout:g} s; "
+                "it goes on opening, so a later call will find it",
+                provider=opening.provider.name,
+                model=opening.model_name,
+            ) from None
+        # A call takes 0 for "without a deadline".
+        return kept, max(0.1, round(deadline.left, 1)) if deadline.timeout else 0.0
 
 
-def _rounded(deadline: Deadline) -> float:
-    """Return the seconds that are left, as a call takes them: without a deadline 0."""
-    return max(0.1, round(deadline.left, 1)) if deadline.timeout else 0.0
+def _keeping(open_model: Open[ModelT]) -> Open[Kept[ModelT]]:
+    @asynccontextmanager
+    async def keep(opening: Opening[Any]) -> AsyncIterator[Kept[ModelT]]:
+        async with open_model(opening) as model:
+            kept = Kept(model)
+            try:
+                yield kept
+            finally:
+                await release_all(kept.streams)
+
+    return keep
+
+
+COMPLETIONS = Keeper(_keeping(CompletionModel.opened), attempt=240.0, deadline=450.0)
+EMBEDDINGS = Keeper(_keeping(EmbeddingModel.opened), attempt=30.0, deadline=55.0)
+
+
+def engines_limit(attempt: int | None) -> int | None:
+    """Return what LightRAG is told for *attempt* seconds: it would take 0 for no time at all."""
+    return None if attempt is None else min(attempt or _FOR_EVER, _FOR_EVER)

@@ -11,17 +11,33 @@ import attrs
 from ragcore._calls.opening import Opening
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
-from ragcore.lightrag._account import address_field, model_of
 from ragcore.lightrag._asking import CompletionFunction, completing, resolved
-from ragcore.lightrag._engine import found
-from ragcore.lightrag._patience import COMPLETION, engines_limit, within
-from ragcore.lightrag._problems import Problems
-from ragcore.options import Sources
+from ragcore.lightrag._engine import engines_own
+from ragcore.lightrag._keeper import COMPLETIONS, engines_limit
+from ragcore.lightrag._variables import Problems
+from ragcore.options import BindingOptions, OptionField, Sources
 
 if TYPE_CHECKING:
     from ragcore.lightrag._engine import RoleLLMConfig
 
 Model = str | tuple[str, Mapping[str, Any]]
+
+# The model of a reference that leaves it to an option of the connection, as Azure's deployment.
+DEFAULT_MODEL = "default"
+
+# What providers call an address.
+_ADDRESSES = ("base_url", "endpoint_url", "endpoint", "host", "url")
+
+
+def address_field(connection: type[BindingOptions]) -> OptionField | None:
+    """Return the option that says where a provider is."""
+    fields = {field.name: field for field in connection.fields()}
+    return next((fields[name] for name in _ADDRESSES if name in fields), None)
+
+
+def model_field(connection: type[BindingOptions]) -> OptionField | None:
+    """Return the option that names the model where a reference says :data:`DEFAULT_MODEL`."""
+    return next((field for field in connection.fields() if field.same_as == "model"), None)
 
 
 @attrs.frozen
@@ -31,24 +47,29 @@ class Completer:
 
     Attributes:
         binding: What LightRAG calls the provider.
-        model: What LightRAG calls the model.
         timeout: Seconds for one attempt; 0 for no limit.
         max_async: Calls under way at once.
     """
 
     binding: str
-    model: str
     opening: Opening[CompletionProvider]
     timeout: int | None = None
     max_async: int | None = None
 
+    @property
+    def model(self) -> str:
+        """What LightRAG calls the model: its own name where the reference leaves it open."""
+        connection, name = self.opening.connection, self.opening.model_name
+        field = model_field(type(connection))
+        if field is None or name != DEFAULT_MODEL:
+            return name
+        return getattr(connection, field.name) or DEFAULT_MODEL
+
     def function(self) -> CompletionFunction:
-        """Return what LightRAG calls."""
-        return completing(within(self.opening, COMPLETION, self.timeout))
+        return completing(COMPLETIONS.in_time(self.opening, self.timeout))
 
     def role_config(self) -> RoleLLMConfig:
-        """Return what LightRAG is handed for a role."""
-        config: RoleLLMConfig = found("RoleLLMConfig")(
+        config: RoleLLMConfig = engines_own("RoleLLMConfig")(
             func=self.function(),
             # None would have it take llm_model_kwargs, which are meant for another model.
             kwargs={},
@@ -128,4 +149,4 @@ def _completer(role: str, model: Model) -> Completer:
                 'options, such as ("ollama:qwen3", {"num_ctx": 32768})'
             )
     opening = resolved(reference, options, Sources(role=role))
-    return Completer(reference.partition(":")[0], model_of(opening), opening)
+    return Completer(reference.partition(":")[0], opening)

@@ -12,10 +12,9 @@ import attrs
 
 from ragcore._calls.owner import Owner
 from ragcore._calls.stream import CompletionStream
-from ragcore._records import Completion
+from ragcore._records import Completion, Usage
 from ragcore.errors import TruncatedResponseError
-from ragcore.lightrag._engine import found
-from ragcore.lightrag._usage import count
+from ragcore.lightrag._engine import engines_own
 
 _log = logging.getLogger("ragcore")
 
@@ -24,14 +23,7 @@ _CUT = {"length": "by the token limit", "content_filter": "by a content filter"}
 
 @attrs.define
 class Telling:
-    """
-    What LightRAG gets to know of one answer.
-
-    Attributes:
-        reference: Whose answer it is, for the log.
-        shows_reasoning: Reasoning is told, between ``<think>`` and ``</think>``.
-        token_tracker: LightRAG's ``TokenTracker``, or None.
-    """
+    """What LightRAG gets to know of one answer; reasoning between ``<think>`` and ``</think>``."""
 
     reference: str
     shows_reasoning: bool
@@ -42,7 +34,7 @@ class Telling:
         """Return all of *answer*, in the class that says whether it was cut."""
         self.account(answer)
         text = self.piece(answer.reasoning, answer.text) + self.ending()
-        return text if answer.finish_reason == "stop" else found("TruncatedResponse")(text)
+        return text if answer.finish_reason == "stop" else engines_own("TruncatedResponse")(text)
 
     def piece(self, reasoning: str, text: str) -> str:
         """Return what to tell of a piece of an answer; it may be empty."""
@@ -65,26 +57,35 @@ class Telling:
             _log.warning("%s: the answer was cut %s", self.reference, _CUT[answer.finish_reason])
 
 
+def count(token_tracker: Any, usage: Usage | None) -> None:
+    """Add *usage* to LightRAG's *token_tracker*, if there are both."""
+    if token_tracker is not None and usage is not None:
+        token_tracker.add_usage(
+            {
+                "prompt_tokens": usage.input_tokens,
+                "completion_tokens": usage.output_tokens,
+                "total_tokens": usage.total_tokens,
+            }
+        )
+
+
 @contextlib.contextmanager
 def engines_errors() -> Iterator[None]:
     """Raise LightRAG's own error for what it tells apart."""
     try:
         yield
     except TruncatedResponseError as exc:
-        raise found("EmptyTruncatedResponseError")(str(exc)) from exc
+        raise engines_own("EmptyTruncatedResponseError")(str(exc)) from exc
 
 
 async def begun(owner: Owner[CompletionStream], telling: Telling) -> Pieces:
     """Return a stream whose first piece is here: what goes wrong before belongs to the call."""
-    try:
-        pieces = Pieces(await owner.value(), owner, telling)
-        await pieces.begin()
-    except BaseException:
-        await owner.release()
-        raise
+    pieces = Pieces(owner, telling)
+    await pieces.begin()
     return pieces
 
 
+@attrs.define(eq=False)
 class Pieces:
     """
     A streamed answer: an asynchronous iterator of non-empty ``str``.
@@ -93,15 +94,11 @@ class Pieces:
     never closes it; so it lets go of the connection when it ends, fails, or is dropped.
     """
 
-    def __init__(
-        self, stream: CompletionStream, owner: Owner[CompletionStream], telling: Telling
-    ) -> None:
-        self._stream = stream
-        self._owner = owner
-        self._telling = telling
-        self._loop = asyncio.get_running_loop()
-        self._first: str | None = None
-        self._is_over = False
+    _owner: Owner[CompletionStream]
+    _telling: Telling
+    _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.get_running_loop, init=False)
+    _first: str | None = attrs.field(default=None, init=False)
+    _is_over: bool = attrs.field(default=False, init=False)
 
     async def begin(self) -> None:
         """Wait for the first piece, and keep it."""
@@ -134,10 +131,11 @@ class Pieces:
             self._loop.call_soon_threadsafe(self._owner.end)
 
     async def _read(self) -> str:
-        async for chunk in self._stream:
+        stream = await self._owner.value()
+        async for chunk in stream:
             if piece := self._telling.piece(chunk.reasoning, chunk.text):
                 return piece
         if ending := self._telling.ending():
             return ending
-        self._telling.account(self._stream.completion)
+        self._telling.account(stream.completion)
         raise StopAsyncIteration

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import Any, Self
+from typing import Any
 
 from ragcore._calls.opening import Opening, resolve_completion, resolve_embedding
 from ragcore.errors import UnsupportedError
-from ragcore.lightrag._engine import found
+from ragcore.lightrag._engine import engines_own
 
 
 def tokenizer(reference: str, **options: Any) -> Any:
@@ -31,8 +31,7 @@ def tokenizer(reference: str, **options: Any) -> Any:
         OptionsError: Options are missing, unknown or invalid; all problems at once.
     """
     opening = _opening(reference, options)
-    made = opening.ask(opening.provider.tokenizer)
-    return _class()(opening.model_name, made)
+    return _class()(opening.model_name, opening.tokenizer())
 
 
 def _opening(reference: str, options: dict[str, Any]) -> Opening[Any]:
@@ -45,13 +44,7 @@ def _opening(reference: str, options: dict[str, Any]) -> Opening[Any]:
     raise UnsupportedError(f"{reference}: the provider brings no tokenizer.")
 
 
-class _Shared:
-    """LightRAG copies it with every query; one that serves many threads can serve all copies."""
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
-
-
 @functools.cache
 def _class() -> Any:
-    return type("Tokenizer", (_Shared, found("Tokenizer")), {})
+    # LightRAG copies it with every query; one that serves many threads can serve all copies.
+    return type("Tokenizer", (engines_own("Tokenizer"),), {"__deepcopy__": lambda self, _: self})

@@ -1,14 +1,30 @@
-"""LightRAG's variables, declared as options are: types, ranges and messages come for free."""
+"""
+LightRAG's variables, what they say, and what is wrong with it.
+
+They are declared as options are: types, ranges and messages come for free.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-from ragcore.lightrag._problems import Problems
-from ragcore.options import BindingOptions, Bound, OptionField, Secret, Sources, found, option
+from ragcore.errors import OptionsError, RagcoreError
+from ragcore.options import (
+    BindingOptions,
+    Bound,
+    OptionField,
+    Secret,
+    Sources,
+    found,
+    option,
+    raise_all,
+)
+
+_log = logging.getLogger("ragcore")
 
 # Stands for a model that nobody named, so that all else that is wrong is found, too.
 NO_MODEL = "?"
@@ -106,6 +122,62 @@ class Said(Bound):
     for_role: bool = False
 
 
+class Problems:
+    """What is wrong, to be told all at once; each thing once, since four roles may inherit it."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, type[RagcoreError]] = {}
+        self._warned: set[str] = set()
+
+    def add(self, problem: str, error: type[RagcoreError] = OptionsError) -> None:
+        """Note a *problem* that would be an *error* if it were the only one."""
+        self._found.setdefault(problem, error)
+
+    def warn(self, warning: str) -> None:
+        """Log what is not used, and does no harm."""
+        if warning not in self._warned:
+            self._warned.add(warning)
+            _log.warning(warning)
+
+    def noted(self, asked_by: str = "") -> _Noted:
+        """Note what a block raises, each after *asked_by*, and go on after it."""
+        return _Noted(self, f"{asked_by}: " if asked_by else "")
+
+    def raise_all(self) -> None:
+        """
+        Raise what was found, if anything was.
+
+        Raises:
+            OptionsError: With every problem.
+            RagcoreError: Of its own class, if a provider is the only problem.
+        """
+        match list(self._found.items()):
+            case [(problem, error)] if error is not OptionsError:
+                raise error(problem)
+        raise_all(list(self._found))
+
+
+@attrs.frozen
+class _Noted:
+    # A class, since a type checker takes it that @contextmanager passes all errors on.
+    problems: Problems
+    before: str
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        match error:
+            case OptionsError():
+                for problem in error.problems:
+                    self.problems.add(self.before + problem)
+            case RagcoreError():
+                self.problems.add(f"{self.before}{error}", type(error))
+            case _:
+                return False
+        return True
+
+
 @attrs.frozen
 class Environment:
     """
@@ -114,13 +186,14 @@ class Environment:
     Attributes:
         variables: LightRAG's where they say something, and all others.
         flags: Parsed command-line arguments, by name.
+        problems: What is wrong there.
     """
 
     variables: Mapping[str, str] = attrs.field(repr=False)
     flags: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    problems: Problems = attrs.field(factory=Problems)
 
     def sources(self, bound: Mapping[str, Bound], role: str | None = None) -> Sources:
-        """Return what providers' options are read from, beside what they are *bound* to."""
         return Sources(environ=self.variables, flags=self.flags, role=role, bound=bound)
 
     def without(self, group: type[BindingOptions]) -> Environment:
@@ -129,24 +202,19 @@ class Environment:
         variables = {name: text for name, text in self.variables.items() if name not in names}
         return attrs.evolve(self, variables=variables)
 
-    def said(
-        self, group: type[BindingOptions], problems: Problems, role: str | None = None
-    ) -> dict[str, Said]:
+    def said(self, group: type[BindingOptions], role: str | None = None) -> dict[str, Said]:
         """Return what *group*'s variables say that says something, by the option's name."""
         sources = Sources(environ=self.variables, role=role)
-        values: dict[str, Said] = {}
+        said: dict[str, Said] = {}
         for name, offer in found(group, {}, sources).items():
-            with problems.noted():
-                values[name] = Said(offer.name, offer.value(), offer.origin == "role")
-        return values
+            with self.problems.noted():
+                said[name] = Said(offer.name, offer.value(), offer.origin == "role")
+        return said
 
-    def sets(self, field: OptionField, role: str | None = None) -> bool:
+    def sets(self, field: OptionField, role: str | None = None, *, only_role: bool = False) -> bool:
         """Say whether a variable sets *field*, for all or for *role*."""
-        return self.sets_any((*field.variables, *(field.role_variables(role) if role else ())))
-
-    def sets_any(self, variables: Iterable[str]) -> bool:
-        """Say whether one of *variables* is set."""
-        return any(self.variables.get(variable) for variable in variables)
+        sources = Sources(environ=self.variables, role=role, only_role=only_role)
+        return sources.strongest(field, {}) is not None
 
 
 def values(said: Mapping[str, Said]) -> dict[str, Any]:
@@ -157,18 +225,15 @@ def values(said: Mapping[str, Said]) -> dict[str, Any]:
 def meant(environ: Mapping[str, str]) -> dict[str, str]:
     """Return *environ* without LightRAG's own variables that say ``None``, which is "not set"."""
     return {
-        name: text
-        for name, text in environ.items()
-        if text != "None" or _without_role(name) not in _NONE_IS_UNSET
+        name: text for name, text in environ.items() if text != "None" or name not in _NONE_IS_UNSET
     }
 
 
-def _without_role(name: str) -> str:
-    role, _, rest = name.partition("_")
-    return rest if role.lower() in ROLES else name
-
-
-# The last four are another program's, but LightRAG reads them so.
+_LIGHTRAGS = [name for group in VARIABLES for field in group.fields() for name in field.variables]
+# Another program's, but LightRAG reads them so.
+_AWS = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
 _NONE_IS_UNSET = {
-    variable for group in VARIABLES for field in group.fields() for variable in field.variables
-} | {"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+    prefix + name
+    for prefix in ("", *(f"{role.upper()}_" for role in ROLES))
+    for name in (*_LIGHTRAGS, *_AWS)
+}

@@ -3,7 +3,12 @@
 from collections.abc import Iterator
 
 from lightrag_bedrock._families import capabilities_of
-from lightrag_bedrock.options import BedrockEmbeddingOptions, BedrockLLMOptions, BedrockOptions
+from lightrag_bedrock.options import (
+    LOGGERS,
+    BedrockEmbeddingOptions,
+    BedrockLLMOptions,
+    BedrockOptions,
+)
 from ragcore import Capabilities, CompletionProvider, EmbeddingProvider, Retry, hookimpl
 
 __all__ = [
@@ -30,8 +35,9 @@ def ragcore_completion_providers() -> Iterator[CompletionProvider]:
         connect="lightrag_bedrock._connect:connect",
         backend="lightrag_bedrock._completion:BedrockCompletion",
         # Which model can do what is in no API; what one can't do the service refuses by name.
-        capabilities=Capabilities(json_schema=True, images=True, reasoning=True),
+        capabilities=Capabilities(json_schema=True, images=True, reasoning=True, think_tags=True),
         retry=_RETRY,
+        loggers=LOGGERS,
         list_models="lightrag_bedrock._models:list_completion_models",
     )
 
@@ -48,6 +54,7 @@ def ragcore_embedding_providers() -> Iterator[EmbeddingProvider]:
         backend="lightrag_bedrock._embedding:BedrockEmbedding",
         capabilities=capabilities_of,
         retry=_RETRY,
+        loggers=LOGGERS,
         list_models="lightrag_bedrock._models:list_embedding_models",
         describe="lightrag_bedrock._families:describe",
     )

@@ -28,10 +28,8 @@ from ragcore import (
     Message,
     OptionsError,
     ProviderError,
-    ThinkingSplitter,
     UnsupportedError,
     Usage,
-    split_thinking,
 )
 
 _FINISH: dict[str, FinishReason] = {
@@ -71,24 +69,20 @@ class BedrockCompletion:
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer piece by piece."""
         asked = _request(self._model_name, request)
-        reading = _Reading()
         with translated():
             async with aclosing(
-                self._client.threads.iterate(lambda: self._events(asked))
-            ) as events:
-                async for event in events:
-                    if chunk := reading.chunk(event):
-                        yield chunk
-        for chunk in reading.end():
-            yield chunk
+                self._client.threads.iterate(lambda: self._chunks(asked))
+            ) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
-    def _events(self, asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        stream = self._client.runtime.converse_stream(**asked)["stream"]
+    def _chunks(self, asked: Mapping[str, Any]) -> Iterator[Chunk]:
+        events = self._client.runtime.converse_stream(**asked)["stream"]
         try:
             with _malformed():
-                yield from stream
+                yield from _chunks_of(events)
         finally:
-            stream.close()
+            events.close()
 
 
 # --- what is asked --------------------------------------------------------------------------
@@ -176,7 +170,7 @@ def _image(image: Image) -> dict[str, Any]:
     if image.data is None:
         raise UnsupportedError(
             "Converse takes images as bytes, not by their address: fetch it, and use "
-            "Image.from_bytes()."
+            "Image.from_bytes()"
         )
     if (known := _IMAGE_FORMATS.get(image.media_type.lower())) is None:
         raise InvalidRequestError(
@@ -193,12 +187,11 @@ def _completion(answer: Mapping[str, Any]) -> Completion:
         # Of a body that is no JSON, botocore makes an empty answer.
         raise ProviderError("what came back is no answer of Converse")
     blocks = answer["output"].get("message", {}).get("content", [])
-    text, tagged = split_thinking("".join(_text(block) for block in blocks))
     return Completion(
-        text=text,
+        text="".join(_text(block) for block in blocks),
         finish_reason=_finish_reason(answer.get("stopReason")),
         usage=_usage(answer.get("usage")),
-        reasoning="".join(_reasoning(block) for block in blocks) + tagged,
+        reasoning="".join(_reasoning(block) for block in blocks),
         model=answer.get("trace", {}).get("promptRouter", {}).get("invokedModelId"),
         request_id=answer.get("ResponseMetadata", {}).get("RequestId"),
     )
@@ -249,33 +242,24 @@ def _malformed() -> Iterator[None]:
         raise InterruptedStreamError(f"the stream carries a damaged event: {exc!r}") from exc
 
 
-class _Reading:
-    """Makes chunks of the events of a stream."""
+def _chunks_of(events: Iterable[Mapping[str, Any]]) -> Iterator[Chunk]:
+    """Make chunks of the events of a stream; the usage comes after the end of the message."""
+    finish_reason, usage = None, None
+    for event in events:
+        match event:
+            case {"contentBlockDelta": block}:
+                if chunk := _chunk(block["delta"]):
+                    yield chunk
+            case {"messageStop": stop}:
+                finish_reason = _finish_reason(stop["stopReason"])
+            case {"metadata": metadata}:
+                usage = _usage(metadata.get("usage"))
+    if finish_reason:
+        yield Chunk(finish_reason=finish_reason, usage=usage)
 
-    def __init__(self) -> None:
-        self._splitter = ThinkingSplitter()
-        self._finish_reason: FinishReason | None = None
-        self._usage: Usage | None = None
 
-    def chunk(self, event: Mapping[str, Any]) -> Chunk | None:
-        """Return what *event* brings, if it is anything to read."""
-        with _malformed():
-            match event:
-                case {"contentBlockDelta": delta}:
-                    return self._delta(delta["delta"])
-                case {"messageStop": stop}:
-                    self._finish_reason = _finish_reason(stop["stopReason"])
-                case {"metadata": metadata}:
-                    self._usage = _usage(metadata.get("usage"))
-        return None
-
-    def _delta(self, delta: Mapping[str, Any]) -> Chunk | None:
-        text, tagged = self._splitter.feed(delta.get("text", ""))
-        reasoning = delta.get("reasoningContent", {}).get("text", "") + tagged
-        return Chunk(text, reasoning) if text or reasoning else None
-
-    def end(self) -> Iterator[Chunk]:
-        """Return the last chunk, with the usage, which comes after the end of the message."""
-        text, reasoning = self._splitter.end()
-        if self._finish_reason or text or reasoning:
-            yield Chunk(text, reasoning, finish_reason=self._finish_reason, usage=self._usage)
+def _chunk(delta: Mapping[str, Any]) -> Chunk | None:
+    text, reasoning = delta.get("text", ""), delta.get("reasoningContent", {}).get("text", "")
+    if not (isinstance(text, str) and isinstance(reasoning, str)):
+        raise TypeError(f"what should be text is {delta!r:.80}")
+    return Chunk(text, reasoning) if text or reasoning else None

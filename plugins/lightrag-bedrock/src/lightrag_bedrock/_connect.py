@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,15 +19,15 @@ from lightrag_bedrock._errors import translated
 from lightrag_bedrock._log import masked
 from lightrag_bedrock._sockets import make_breakable
 from lightrag_bedrock._threads import Threads
-from lightrag_bedrock.options import BedrockOptions
-from ragcore import OptionsError, Secret, redacted
+from lightrag_bedrock.options import LOGGERS, BedrockOptions
+from ragcore import OptionsError, Secret
+from ragcore.wire import HEADER, redacted
 
 # Seconds. The deadline of a call and of an attempt are the host's, and free the socket by
 # themselves; these are for calls that have neither.
 _CONNECT_TIMEOUT = 10
 _READ_TIMEOUT = 600
 
-_LOGGERS = ("botocore", "boto3", "urllib3")
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
@@ -57,11 +57,10 @@ async def connect(connection: BedrockOptions) -> AsyncIterator[Bedrock]:
             with translated():
                 # Finding credentials reads files, and may ask a metadata service.
                 account = await threads.run(lambda: _Account.open(connection))
-                _check_secrets(account.secrets)
                 runtime = await threads.run(
                     lambda: account.client("bedrock-runtime", connection.endpoint_url)
                 )
-            with closing(runtime), redacted(_LOGGERS, *account.secrets):
+            with closing(runtime), redacted(LOGGERS, *account.found):
                 yield Bedrock(runtime, threads, lambda: account.client("bedrock", account.control))
     finally:
         threads.close()
@@ -69,16 +68,22 @@ async def connect(connection: BedrockOptions) -> AsyncIterator[Bedrock]:
 
 @attrs.frozen
 class _Account:
-    """Who asks, and where."""
+    """
+    Who asks, and where.
+
+    Attributes:
+        found: Credentials that boto3 found by itself.
+    """
 
     session: Any = attrs.field(repr=False)
     connection: BedrockOptions
-    secrets: tuple[Secret, ...]
+    found: tuple[Secret, ...]
 
     @classmethod
     def open(cls, connection: BedrockOptions) -> _Account:
         session = connection.session or _session(connection)
-        return cls(session, connection, tuple(_secrets(session, connection)))
+        is_given = connection.access_key_id or _uses_bearer(connection)
+        return cls(session, connection, () if is_given else _found(session))
 
     @property
     def control(self) -> str | None:
@@ -165,17 +170,19 @@ def _value(secret: Secret | None) -> str | None:
     return None if secret is None else secret.get()
 
 
-def _secrets(session: Any, connection: BedrockOptions) -> Iterable[Secret]:
-    """Yield what no log may show; a key's identifier, too, is nobody else's business."""
-    given = (getattr(connection, field.name) for field in connection.fields() if field.secret)
-    yield from (secret for secret in given if secret is not None)
-    if _uses_bearer(connection) or connection.access_key_id:
-        return
+def _found(session: Any) -> tuple[Secret, ...]:
+    """Return what no log may show; a key's identifier, too, is nobody else's business."""
     found = session.get_credentials()
     # Others change while the client is open; to read them may take a request.
-    if type(found) is Credentials:
-        values = (found.access_key, found.secret_key, found.token)
-        yield from (Secret(value) for value in values if value)
+    if type(found) is not Credentials:
+        return ()
+    values = (found.access_key, found.secret_key, found.token)
+    secrets = tuple(Secret(value) for value in values if value)
+    for secret in secrets:
+        # urllib3 would quote the header.
+        if problem := HEADER.problem(secret):
+            raise OptionsError(f"an AWS credential that was found {problem} @ aws")
+    return secrets
 
 
 def _check(connection: BedrockOptions) -> None:
@@ -196,31 +203,7 @@ def _check(connection: BedrockOptions) -> None:
             for name in ("access_key_id", "bearer_token", "profile")
             if getattr(connection, name) is not None
         ]
-    if _uses_bearer(connection) and (connection.endpoint_url or "").startswith("http:"):
+    if _uses_bearer(connection) and (connection.endpoint_url or "").lower().startswith("http:"):
         problems.append("endpoint_url: a bearer token is sent over https only @ aws.endpoint_url")
-    if connection.endpoint_url is not None and not _is_address(connection.endpoint_url):
-        problems.append(
-            "endpoint_url: is not http:// or https://, a host, and perhaps a port and a path "
-            "@ aws.endpoint_url"
-        )
     if problems:
         raise OptionsError("\n".join(problems), problems=problems)
-
-
-def _is_address(url: str) -> bool:
-    """Say whether requests can be signed for *url*; a password in it would be in every error."""
-    try:
-        parts = urlsplit(url)
-        is_somewhere = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and is_somewhere and "@" not in parts.netloc
-
-
-def _check_secrets(secrets: Iterable[Secret]) -> None:
-    # Found ones too; urllib3 would quote the header.
-    if not all(secret.get().isascii() and secret.get().isprintable() for secret in secrets):
-        raise OptionsError(
-            "The AWS credentials have characters that no HTTP header can carry; was a line break "
-            "copied with them? @ aws"
-        )

@@ -67,11 +67,11 @@ class BedrockEmbedding:
     def _check(self, request: EmbeddingRequest) -> None:
         if request.dimensions and not self._takes_dimensions:
             raise UnsupportedError(
-                f"bedrock:{self._model_name}: dimensions: the model's vectors have one length only."
+                f"bedrock:{self._model_name}: dimensions: the model's vectors have one length only"
             )
         if request.options.normalize is not None and self._family != "titan-v2":
             raise UnsupportedError(
-                f"bedrock:{self._model_name}: normalize: Titan v2 alone can choose."
+                f"bedrock:{self._model_name}: normalize: Titan v2 alone can choose"
             )
 
     # --- Cohere -------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ def _family(model_name: str, options: BedrockEmbeddingOptions) -> Family:
     if (family := options.family or named) is None:
         raise UnsupportedError(
             f"bedrock:{model_name}: its name does not say how it embeds; pass family=, one of "
-            f"{', '.join(CAPABILITIES)}."
+            f"{', '.join(CAPABILITIES)}"
         )
     return family
 

@@ -8,19 +8,14 @@ Source:
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
-import urllib3.exceptions as wire
-from botocore import exceptions as aws
-from botocore.eventstream import ParserError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 
 from ragcore import (
     AuthenticationError,
-    ContentFilterError,
     ContextLengthError,
     InterruptedStreamError,
     InvalidRequestError,
@@ -32,226 +27,157 @@ from ragcore import (
     RagcoreError,
     RateLimitError,
     RequestTimeoutError,
+    TransientError,
     UnavailableError,
     http_error,
-    retry_after,
 )
+from ragcore.wire import Phrase, described, reported, translating, transport_error
 
-# Lower case: in a stream the service writes "throttlingException", else "ThrottlingException".
-BY_CODE: dict[str, type[ProviderError]] = {
-    "accessdeniedexception": PermissionDeniedError,
-    "conflictexception": UnavailableError,
-    "internalserverexception": UnavailableError,
-    "modelerrorexception": UnavailableError,
-    "modelnotreadyexception": UnavailableError,
-    "modelstreamerrorexception": UnavailableError,
-    "modeltimeoutexception": RequestTimeoutError,
-    "resourceinuseexception": UnavailableError,
-    "resourcenotfoundexception": NotFoundError,
-    "servicequotaexceededexception": QuotaExceededError,
-    "serviceunavailableexception": UnavailableError,
-    "throttlingexception": RateLimitError,
-    "toomanytagsexception": InvalidRequestError,
-    "validationexception": InvalidRequestError,
-    # Of AWS in general.
-    "accessdenied": PermissionDeniedError,
-    "authfailure": AuthenticationError,
-    "expiredtoken": AuthenticationError,
-    "expiredtokenexception": AuthenticationError,
-    "incompletesignature": AuthenticationError,
-    "incompletesignatureexception": AuthenticationError,
-    "internalfailure": UnavailableError,
-    "internalservererror": UnavailableError,
-    "invalidclienttokenid": AuthenticationError,
-    "invalidsignatureexception": AuthenticationError,
-    "limitexceededexception": RateLimitError,
-    "missingauthenticationtoken": AuthenticationError,
-    "missingauthenticationtokenexception": AuthenticationError,
-    "notauthorized": PermissionDeniedError,
-    "optinrequired": PermissionDeniedError,
-    "requestexpired": AuthenticationError,
-    "requestlimitexceeded": RateLimitError,
-    "requesttimeout": RequestTimeoutError,
-    "requesttimeoutexception": RequestTimeoutError,
-    "serviceunavailable": UnavailableError,
-    "signaturedoesnotmatch": AuthenticationError,
-    "slowdown": RateLimitError,
-    "throttledexception": RateLimitError,
-    "throttling": RateLimitError,
-    "toomanyrequestsexception": RateLimitError,
-    "unrecognizedclientexception": AuthenticationError,
-    "unknownoperationexception": NotFoundError,
-    "validationerror": InvalidRequestError,
+# In lower case: in a stream the service writes "throttlingException", else "ThrottlingException".
+_CODES: dict[type[ProviderError], str] = {
+    AuthenticationError: """
+        authfailure expiredtoken expiredtokenexception incompletesignature
+        incompletesignatureexception invalidclienttokenid invalidsignatureexception
+        missingauthenticationtoken missingauthenticationtokenexception requestexpired
+        signaturedoesnotmatch unrecognizedclientexception
+    """,
+    InvalidRequestError: "toomanytagsexception validationerror validationexception",
+    NotFoundError: "resourcenotfoundexception unknownoperationexception",
+    PermissionDeniedError: "accessdenied accessdeniedexception notauthorized optinrequired",
+    QuotaExceededError: "servicequotaexceededexception",
+    RateLimitError: """
+        limitexceededexception requestlimitexceeded slowdown throttledexception throttling
+        throttlingexception toomanyrequestsexception
+    """,
+    RequestTimeoutError: "modeltimeoutexception requesttimeout requesttimeoutexception",
+    UnavailableError: """
+        conflictexception internalfailure internalservererror internalserverexception
+        modelerrorexception modelnotreadyexception modelstreamerrorexception
+        resourceinuseexception serviceunavailable serviceunavailableexception
+    """,
 }
+BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
 
-_TOO_LONG = (
-    r"too long|too many (input )?tokens|input tokens exceed|expected maxlength"
-    r"|context (length|window|limit)|number of (input )?tokens\b.*\bexceed"
-)
-
-# The service says much by its message alone; each row belongs to the kind its code stands for.
-_BY_MESSAGE: tuple[tuple[type[ProviderError], str, type[ProviderError]], ...] = (
-    (RateLimitError, r"per day|daily", QuotaExceededError),
-    (PermissionDeniedError, r"api key|security token|authentication failed", AuthenticationError),
-    (InvalidRequestError, _TOO_LONG, ContextLengthError),
-    (InvalidRequestError, r"content filter|guardrail.*(block|interven)", ContentFilterError),
-    (InvalidRequestError, r"model identifier is invalid", NotFoundError),
-)
-
-# 500 and above, and what HTTP itself calls transient, are worth another attempt.
-_TRANSIENT = (408, 409, 424, 425, 429)
-
-_CURES = (
-    (
-        r"on-demand throughput",
-        "Name an inference profile instead, such as 'us.' or 'global.' before the model.",
+# The service says much by its message alone.
+_PHRASES = (
+    Phrase(
+        "api key|security token|authentication failed",
+        AuthenticationError,
+        (PermissionDeniedError,),
     ),
-    (
-        r"model identifier is invalid",
-        "Models differ by region; `list_models` says which are there.",
+    Phrase(
+        "don.t have access to the model|not authorized to perform",
+        PermissionDeniedError,
+        (PermissionDeniedError,),
+        cure="allow bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream for it",
     ),
-    (
-        r"don.t have access to the model|not authorized to perform",
-        "Allow bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream for it.",
+    Phrase("too long", ContextLengthError),
+    Phrase(
+        "model identifier is invalid",
+        NotFoundError,
+        cure="models differ by region; `list_models` says which are there",
+    ),
+    Phrase(
+        "on-demand throughput",
+        InvalidRequestError,
+        cure="name an inference profile instead, such as 'us.' or 'global.' before the model",
     ),
 )
 
-# Of an error that is not in its model, botocore tells neither name nor message.
-_NAMELESS = "The service reported an error that this version of botocore does not know."
 
-_CREDENTIALS = (
-    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or AWS_BEARER_TOKEN_BEDROCK, or "
-    "pass profile=, session= or bearer_token=."
-)
-_SIGN_IN = "Sign in again (`aws sso login` or `aws login`), or pass other credentials."
-_REGION = "region: missing: pass region= or set AWS_REGION @ aws.region"
-
-_Row = tuple[type[Exception], type[RagcoreError], str]
-
-# Tried from the top; the last row of botocore's own tree is its root, which is for what is wrong
-# with botocore's use or setup.
-BY_CLASS: tuple[_Row, ...] = (
-    (aws.NoRegionError, OptionsError, _REGION),
-    (aws.InvalidRegionError, OptionsError, ""),
-    (aws.UnknownRegionError, OptionsError, ""),
-    (aws.ServiceNotInRegionError, OptionsError, ""),
-    (aws.BaseEndpointResolverError, OptionsError, ""),
-    (aws.ProfileNotFound, OptionsError, "Check profile= or AWS_PROFILE."),
-    (aws.ConfigParseError, OptionsError, ""),
-    (aws.ConfigNotFound, OptionsError, ""),
-    (aws.InvalidConfigError, OptionsError, ""),
-    (aws.InvalidEndpointConfigurationError, OptionsError, ""),
-    (aws.EndpointProviderError, OptionsError, ""),
-    (aws.InvalidProxiesConfigError, OptionsError, ""),
-    (aws.InvalidIMDSEndpointError, OptionsError, ""),
-    (aws.InvalidIMDSEndpointModeError, OptionsError, ""),
-    (aws.InvalidRetryConfigurationError, OptionsError, ""),
-    (aws.InvalidRetryModeError, OptionsError, ""),
-    (aws.InvalidMaxRetryAttemptsError, OptionsError, ""),
-    (aws.InvalidDefaultsMode, OptionsError, ""),
-    (aws.InvalidChecksumConfigError, OptionsError, ""),
-    (aws.InvalidSTSRegionalEndpointsConfigError, OptionsError, ""),
-    (aws.InvalidS3UsEast1RegionalEndpointConfigError, OptionsError, ""),
-    (aws.UnknownSignatureVersionError, OptionsError, ""),
-    (aws.UnsupportedSignatureVersionError, OptionsError, ""),
-    (aws.PartialCredentialsError, OptionsError, ""),
-    (aws.UnknownCredentialError, OptionsError, ""),
-    (aws.UnknownTokenProviderError, OptionsError, ""),
-    (aws.RefreshWithMFAUnsupportedError, OptionsError, ""),
-    (aws.MissingDependencyException, OptionsError, ""),
-    (aws.NoCredentialsError, AuthenticationError, _CREDENTIALS),
-    (aws.NoAuthTokenError, AuthenticationError, _CREDENTIALS),
-    (aws.TokenRetrievalError, AuthenticationError, _SIGN_IN),
-    (aws.CredentialRetrievalError, AuthenticationError, ""),
-    (aws.SSOError, AuthenticationError, _SIGN_IN),
-    (aws.LoginError, AuthenticationError, _SIGN_IN),
-    (aws.MetadataRetrievalError, UnavailableError, ""),
-    (aws.ReadTimeoutError, RequestTimeoutError, ""),
-    (aws.ConnectTimeoutError, RequestTimeoutError, ""),
-    (aws.SSLError, UnavailableError, "If the certificate is your own, set AWS_CA_BUNDLE."),
-    (aws.ConnectionError, UnavailableError, ""),
-    (aws.HTTPClientError, UnavailableError, ""),
-    (aws.IncompleteReadError, UnavailableError, ""),
-    (aws.CapacityNotAvailableError, UnavailableError, ""),
-    (aws.ParamValidationError, InvalidRequestError, ""),
-    (aws.ValidationError, InvalidRequestError, ""),
-    (aws.MissingParametersError, InvalidRequestError, ""),
-    (aws.InvalidHostLabelError, InvalidRequestError, ""),
-    # Of no use to this package's calls: pages, waiters, S3, stubs and checksums.
-    (aws.BotoCoreError, ProviderError, ""),
-    (aws.UndefinedModelAttributeError, ProviderError, ""),
-    # What botocore's event stream lets through from below it.
-    (wire.ReadTimeoutError, RequestTimeoutError, ""),
-    (wire.HTTPError, UnavailableError, "The connection broke off."),
-    (ParserError, InterruptedStreamError, "The stream carries what is no event."),
-    (ResponseParserError, ProviderError, "The answer can't be read."),
-    (UnicodeDecodeError, ProviderError, "The answer can't be read."),
-)
-
-
-@contextmanager
-def translated() -> Iterator[None]:
+def translated() -> AbstractContextManager[None]:
     """Raise ragcore's errors where botocore raises its own."""
-    try:
-        yield
-    except aws.ClientError as exc:
-        error = of_answer(exc.response)
-        if isinstance(error, AuthenticationError):
-            # To a wrong signature the service answers with what it should have signed: tokens too.
-            exc.args, exc.response = error.args, {}
-        raise error from exc
-    except tuple(kind for kind, _, _ in BY_CLASS) as exc:
-        raise _of_class(exc) from exc
-
-
-def _of_class(exc: Exception) -> RagcoreError:
-    kind, cure = next((ours, cure) for theirs, ours, cure in BY_CLASS if isinstance(exc, theirs))
-    if isinstance(exc, aws.NoRegionError):
-        return OptionsError(cure)
-    said = " ".join(str(exc).split()) or type(exc).__name__
-    return kind(f"{said.rstrip('.')}. {cure}".rstrip())
+    return translating(TABLE)
 
 
 def of_answer(response: Mapping[str, Any]) -> ProviderError:
     """Return what the error that botocore parsed from an answer, or an event, is called here."""
-    error, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
-    code, message = str(error.get("Code", "")), _first_lines(error.get("Message"))
-    status = _status(metadata)
-    headers = metadata.get("HTTPHeaders", {})
-    kind = BY_CODE.get(code.lower().rpartition("#")[2])
-    if kind is None:
-        by_status = http_error(status or 500, message or code, headers=headers, codes=(code,))
-        kind, message = type(by_status), message or code or _NAMELESS
-    kind = _refined(kind, message, response)
-    return kind(
-        _with_cure(message or code),
-        status=status,
-        request_id=metadata.get("RequestId"),
-        retry_after=retry_after(headers),
+    said, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
+    code = str(said.get("Code", ""))
+    name = code.lower().rpartition("#")[2]
+    codes = {**BY_CODE, name: InvalidRequestError} if _is_models_refusal(response) else BY_CODE
+    # What follows an empty line is what should have been signed: session tokens, too.
+    message = str(said.get("Message") or "").split("\n\n")[0].strip()
+    error = reported(
+        {"message": message or code, "code": name},
+        metadata.get("HTTPStatusCode"),
+        headers=metadata.get("HTTPHeaders"),
+        codes=codes,
+        more_phrases=_PHRASES,
+        unknown=UnavailableError,
     )
+    error.request_id = metadata.get("RequestId")
+    return error
 
 
-def _status(metadata: Mapping[str, Any]) -> int | None:
-    # An error inside a stream came with 200.
-    status = metadata.get("HTTPStatusCode")
-    return status if isinstance(status, int) and status >= 400 else None  # noqa: PLR2004
-
-
-def _refined(
-    kind: type[ProviderError], message: str, response: Mapping[str, Any]
-) -> type[ProviderError]:
+def _is_models_refusal(response: Mapping[str, Any]) -> bool:
+    """Say whether a model refused what "ModelErrorException" hands on: asking again won't help."""
     original = response.get("originalStatusCode")
-    if isinstance(original, int) and 400 <= original < 500 and original not in _TRANSIENT:  # noqa: PLR2004
-        # A model's own refusal, handed on by "ModelErrorException": asking again won't help.
-        kind = InvalidRequestError
-    rows = (row for row in _BY_MESSAGE if row[0] is kind)
-    return next((to for _, words, to in rows if re.search(words, message.lower())), kind)
+    return isinstance(original, int) and not isinstance(http_error(original, ""), TransientError)
 
 
-def _with_cure(message: str) -> str:
-    cures = [cure for words, cure in _CURES if re.search(words, message.lower())]
-    return " ".join([message, *cures])
+# --- the table ------------------------------------------------------------------------------
 
 
-def _first_lines(message: object) -> str:
-    return str(message or "").split("\n\n")[0].strip()
+def _by_answer(exc: ClientError) -> RagcoreError:
+    error = of_answer(exc.response)
+    if isinstance(error, AuthenticationError):
+        exc.args, exc.response = error.args, {}
+    return error
+
+
+def _by_certificate(exc: Exception) -> RagcoreError:
+    if "CERTIFICATE_VERIFY_FAILED" in str(exc):
+        cure = "if the certificate is your own, set AWS_CA_BUNDLE"
+        return ProviderError(f"{described(exc)}; {cure}")
+    return _by_root(exc)
+
+
+def _by_root(exc: Exception) -> RagcoreError:
+    """Name what went wrong on the network, or with the use or setup of botocore."""
+    return transport_error(exc) or ProviderError(described(exc))
+
+
+def _by_no_region(_: Exception) -> RagcoreError:
+    return OptionsError("region: missing: pass region= or set AWS_REGION @ aws.region")
+
+
+def _cured(kind: type[RagcoreError], cure: str) -> Callable[[Exception], RagcoreError]:
+    return lambda exc: kind(f"{described(exc)}; {cure}")
+
+
+_CREDENTIALS = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or AWS_BEARER_TOKEN_BEDROCK, or "
+    "pass profile=, session= or bearer_token="
+)
+_SIGN_IN = "sign in again (`aws sso login` or `aws login`), or pass other credentials"
+
+# By name, since releases of botocore differ in the classes that they have.
+_ROWS: dict[Callable[[Any], RagcoreError], str] = {
+    _by_answer: "ClientError",
+    _by_certificate: "SSLError",
+    _by_root: "BotoCoreError UndefinedModelAttributeError",
+    ProviderError: "ResponseParserError",
+    InterruptedStreamError: "ParserError",
+    _by_no_region: "NoRegionError",
+    _cured(OptionsError, "check profile= or AWS_PROFILE"): "ProfileNotFound",
+    OptionsError: """
+        InvalidRegionError UnknownRegionError ServiceNotInRegionError BaseEndpointResolverError
+        ConfigParseError ConfigNotFound InvalidConfigError InvalidEndpointConfigurationError
+        EndpointProviderError InvalidProxiesConfigError InvalidIMDSEndpointError
+        InvalidIMDSEndpointModeError InvalidRetryConfigurationError InvalidRetryModeError
+        InvalidMaxRetryAttemptsError InvalidDefaultsMode InvalidChecksumConfigError
+        InvalidSTSRegionalEndpointsConfigError InvalidS3UsEast1RegionalEndpointConfigError
+        UnknownSignatureVersionError UnsupportedSignatureVersionError PartialCredentialsError
+        UnknownCredentialError UnknownTokenProviderError RefreshWithMFAUnsupportedError
+        MissingDependencyException
+    """,
+    _cured(AuthenticationError, _CREDENTIALS): "NoCredentialsError NoAuthTokenError",
+    _cured(AuthenticationError, _SIGN_IN): "TokenRetrievalError SSOError LoginError",
+    AuthenticationError: "CredentialRetrievalError",
+    UnavailableError: "MetadataRetrievalError CapacityNotAvailableError",
+    InvalidRequestError: """
+        ParamValidationError ValidationError MissingParametersError InvalidHostLabelError
+    """,
+}
+TABLE = {name: row for row, names in _ROWS.items() for name in names.split()}

@@ -89,7 +89,7 @@ class Threads:
 
     def _begin(self) -> Call:
         if self._is_closed:
-            raise ProviderError("The model was closed.")
+            raise ProviderError("the model was closed")
         call = Call()
         self._under_way.add(call)
         return call

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ragcore import BindingOptions, OptionsError, Secret, option
+from ragcore.wire import ADDRESS, HEADER
+
+LOGGERS = ("botocore", "boto3", "urllib3")
 
 Family = Literal["titan-v1", "titan-v2", "titan-image", "cohere-v3", "cohere-v4"]
 
@@ -37,12 +40,14 @@ class BedrockOptions(BindingOptions, binding="aws"):
         default=None,
         env="AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
         provider_default="the region's own",
+        check=ADDRESS,
     )
     bearer_token: Secret | None = option(
         "Amazon Bedrock API key, used instead of AWS credentials.",
         default=None,
         env="AWS_BEARER_TOKEN_BEDROCK",
         secret=True,
+        check=HEADER,
         unless=("session", *_KEYS),
     )
     max_connections: int = option(
@@ -57,6 +62,7 @@ class BedrockOptions(BindingOptions, binding="aws"):
         env=None,
         role_env="AWS_ACCESS_KEY_ID",
         secret=True,
+        check=HEADER,
         unless=_CREDENTIALS,
     )
     secret_access_key: Secret | None = option(
@@ -65,6 +71,7 @@ class BedrockOptions(BindingOptions, binding="aws"):
         env=None,
         role_env="AWS_SECRET_ACCESS_KEY",
         secret=True,
+        check=HEADER,
         unless=_CREDENTIALS,
     )
     session_token: Secret | None = option(
@@ -73,6 +80,7 @@ class BedrockOptions(BindingOptions, binding="aws"):
         env=None,
         role_env="AWS_SESSION_TOKEN",
         secret=True,
+        check=HEADER,
         unless=_CREDENTIALS,
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lightrag_hf_inference.options import (
+    LOGGERS,
     HFInferenceEmbeddingOptions,
     HFInferenceLLMOptions,
     HFInferenceOptions,
@@ -23,6 +24,10 @@ _RETRY = Retry(attempts=6, wait_initial=1.0, wait_max=30.0)
 # text-embeddings-inference takes no more unless it is started with --max-client-batch-size.
 _MAX_BATCH = 32
 
+_CAN_COMPLETE = Capabilities(
+    json_object=True, json_schema=True, images=True, reasoning=True, think_tags=True
+)
+
 
 @hookimpl
 def ragcore_completion_providers() -> Iterator[CompletionProvider]:
@@ -33,8 +38,9 @@ def ragcore_completion_providers() -> Iterator[CompletionProvider]:
         options=HFInferenceLLMOptions,
         connect="lightrag_hf_inference._connect:connect",
         backend="lightrag_hf_inference._completion:HFInferenceCompletion",
-        capabilities=Capabilities(json_object=True, json_schema=True, images=True, reasoning=True),
+        capabilities=_CAN_COMPLETE,
         retry=_RETRY,
+        loggers=LOGGERS,
         list_models="lightrag_hf_inference._connect:list_models",
     )
 
@@ -50,5 +56,6 @@ def ragcore_embedding_providers() -> Iterator[EmbeddingProvider]:
         backend="lightrag_hf_inference._embedding:HFInferenceEmbedding",
         capabilities=Capabilities(dimensions=True, input_type=True, max_batch=_MAX_BATCH),
         retry=_RETRY,
+        loggers=LOGGERS,
         list_models="lightrag_hf_inference._connect:list_models",
     )

@@ -7,15 +7,10 @@ Source:
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from typing import Any
 
-import httpx2
-from huggingface_hub import AsyncInferenceClient
-
-from lightrag_hf_inference._connect import Account, headers_of_answers, is_address
+from lightrag_hf_inference._connect import Account, Inference, is_address
 from lightrag_hf_inference._errors import translated
 from lightrag_hf_inference.options import HFInferenceLLMOptions
 from ragcore import (
@@ -23,15 +18,12 @@ from ragcore import (
     Completion,
     CompletionRequest,
     FinishReason,
-    Image,
     InterruptedStreamError,
     JSONObject,
     JSONSchema,
     Message,
     ProviderError,
-    ThinkingSplitter,
     Usage,
-    split_thinking,
 )
 
 _FINISH_REASONS: dict[str, FinishReason] = {
@@ -53,16 +45,16 @@ class HFInferenceCompletion:
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer in one piece."""
-        with translated(), headers_of_answers() as headers:
+        with translated():
             async with self._client() as client:
                 answer = await _parsed(client, self._asked(request))
-        return _completion(answer, headers[-1] if headers else {})
+        return _completion(answer, client.answered)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer piece by piece; finish reason and usage come in one chunk, the last."""
         asked = self._asked(request)
         asked["extra_body"] = {"stream_options": {"include_usage": True}} | asked["extra_body"]
-        reason, usage, splitter = None, None, ThinkingSplitter()
+        reason, usage = None, None
         with translated():
             async with self._client() as client:
                 chunks = await client.chat_completion(**asked, stream=True)
@@ -70,23 +62,20 @@ class HFInferenceCompletion:
                     usage = _usage(_get(chunk, "usage")) or usage
                     for choice in _choices(chunk):
                         reason = _get(choice, "finish_reason") or reason
-                        if (piece := _piece(choice, splitter)) is not None:
+                        if (piece := _piece(choice)) is not None:
                             yield piece
-        text, reasoning = splitter.end()
-        if text or reasoning:
-            yield Chunk(text, reasoning)
         if reason is not None:
             yield Chunk(finish_reason=_finish_reason(reason), usage=usage)
 
-    def _client(self) -> AsyncInferenceClient:
+    def _client(self) -> Inference:
         return self._account.inference(self._address)
 
     def _name(self, model_name: str) -> str | None:
         if is_address(model_name):
             return None
-        if self._address is None and self._account.provider != "auto":
+        if self._address is None and self._account.connection.provider != "auto":
             # How the router is told who is to serve the model.
-            return f"{model_name}:{self._account.provider}"
+            return f"{model_name}:{self._account.connection.provider}"
         return model_name
 
     def _asked(self, request: CompletionRequest) -> dict[str, Any]:
@@ -103,39 +92,28 @@ class HFInferenceCompletion:
         return asked
 
 
-async def _parsed(client: AsyncInferenceClient, asked: dict[str, Any]) -> Any:
+async def _parsed(client: Inference, asked: dict[str, Any]) -> Any:
     try:
         return await client.chat_completion(**asked)
     except (ValueError, TypeError, AttributeError, KeyError) as exc:
-        # How the SDK's parser fails on what is no completion; its own errors are none of these,
-        # but those of HTTP that are a ValueError, too.
-        if isinstance(exc, httpx2.HTTPError):
-            raise
-        raise ProviderError(f"The service sent what is no completion: {exc}") from exc
+        # How the SDK's parser fails on what is no completion.
+        raise ProviderError(f"the service sent what is no completion: {exc}") from exc
 
 
 async def _wellformed(chunks: AsyncIterable[Any]) -> AsyncIterator[Any]:
     try:
         async for chunk in chunks:
             yield chunk
-    except json.JSONDecodeError:
-        raise
     except (TypeError, AttributeError, KeyError) as exc:
-        raise InterruptedStreamError(f"The service sent a malformed chunk: {exc}") from exc
+        raise InterruptedStreamError(f"the service sent a malformed chunk: {exc}") from exc
 
 
 def _turn(message: Message) -> dict[str, Any]:
     if not message.images:
         return {"role": message.role, "content": message.content}
-    pictures = [{"type": "image_url", "image_url": {"url": _url(one)}} for one in message.images]
+    pictures = [{"type": "image_url", "image_url": {"url": one.data_url}} for one in message.images]
     words = [{"type": "text", "text": message.content}] if message.content else []
     return {"role": message.role, "content": [*pictures, *words]}
-
-
-def _url(image: Image) -> str | None:
-    if image.data is None:
-        return image.url
-    return f"data:{image.media_type};base64,{base64.b64encode(image.data).decode()}"
 
 
 def _response_format(wanted: JSONObject | JSONSchema) -> dict[str, Any]:
@@ -150,10 +128,9 @@ def _choices(answer: Any) -> list[Any]:
     return list(_get(answer, "choices") or [])
 
 
-def _piece(choice: Any, splitter: ThinkingSplitter) -> Chunk | None:
+def _piece(choice: Any) -> Chunk | None:
     delta = _get(choice, "delta")
-    text, thought = splitter.feed(_get(delta, "content") or "")
-    reasoning = _reasoning(delta) + thought
+    text, reasoning = _get(delta, "content") or "", _reasoning(delta)
     return Chunk(text, reasoning) if text or reasoning else None
 
 
@@ -170,13 +147,12 @@ def _completion(answer: Any, headers: Mapping[str, str]) -> Completion:
     choices = _choices(answer)
     message = _get(choices[0], "message") if choices else None
     if message is None:
-        raise ProviderError(f"The service sent what is no completion: {answer!r:.200}")
-    text, thought = split_thinking(_get(message, "content") or "")
+        raise ProviderError(f"the service sent what is no completion: {answer!r:.200}")
     return Completion(
-        text=text,
+        text=_get(message, "content") or "",
         finish_reason=_finish_reason(_get(choices[0], "finish_reason")),
         usage=_usage(_get(answer, "usage")),
-        reasoning=_reasoning(message) + thought,
+        reasoning=_reasoning(message),
         model=_get(answer, "model"),
         request_id=headers.get("x-request-id"),
     )
@@ -186,7 +162,7 @@ def _finish_reason(reason: str | None) -> FinishReason:
     if reason in _FINISH_REASONS:
         return _FINISH_REASONS[reason]
     # tool_calls, and whatever comes next: the model is not done.
-    raise ProviderError(f"The answer is not complete: it ended with finish_reason {reason!r}.")
+    raise ProviderError(f"the answer is not complete: it ended with finish_reason {reason!r}")
 
 
 def _usage(counts: Any) -> Usage | None:

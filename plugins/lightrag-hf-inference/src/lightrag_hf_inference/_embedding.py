@@ -7,12 +7,13 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import httpx2
+import attrs
 import numpy as np
 
-from lightrag_hf_inference._connect import ROUTER, Account, headers_of_answers
+from lightrag_hf_inference._connect import ROUTER, Account
 from lightrag_hf_inference._errors import translated
 from lightrag_hf_inference.options import HFInferenceEmbeddingOptions
 from ragcore import (
@@ -41,9 +42,9 @@ class HFInferenceEmbedding:
     ) -> None:
         self._account = account
         self._endpoint = account.endpoint(model_name)
-        if self._endpoint is None and account.provider not in _PROVIDERS:
+        if self._endpoint is None and account.connection.provider not in _PROVIDERS:
             raise UnsupportedError(
-                f"provider: {account.provider!r} can't be asked for embeddings, only "
+                f"provider: {account.connection.provider!r} can't be asked for embeddings, only "
                 f"{' and '.join(_PROVIDERS)} can; lightrag-openai knows some of the others by name"
             )
         self._address = self._endpoint or (
@@ -51,54 +52,35 @@ class HFInferenceEmbedding:
         )
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
-        """Embed; with ``truncate="end"`` the texts that are too long are found and cut."""
-        texts = [_prefix(request) + text for text in request.texts]
-        with headers_of_answers() as headers:
-            if request.truncate == "error":
-                vectors = await self._vectors(texts, request, truncate=False)
-                return Embeddings(vectors, usage=_usage(headers))
-            vectors, cut = await self._cut(texts, request, 0)
-        return Embeddings(vectors, usage=_usage(headers), truncated=cut)
-
-    async def _cut(
-        self, texts: list[str], request: EmbeddingRequest, start: int
-    ) -> tuple[Vectors, list[int]]:
-        """Embed *texts* and say which were cut: those that the service refuses uncut."""
+        """Embed; a single text that is too long is cut by the server if the request says so."""
         try:
-            return await self._vectors(texts, request, truncate=False), []
+            return await self._embedded(request)
         except ContextLengthError:
-            if len(texts) == 1:
-                return await self._vectors(texts, request, truncate=True), [start]
-        half = len(texts) // 2
-        first, cut_first = await self._cut(texts[:half], request, start)
-        second, cut_second = await self._cut(texts[half:], request, start + half)
-        return np.concatenate([first, second]), cut_first + cut_second
+            if request.truncate == "error" or len(request.texts) > 1:
+                raise
+        return attrs.evolve(await self._embedded(request, cuts=True), truncated=(0,))
 
-    async def _vectors(
-        self, texts: list[str], request: EmbeddingRequest, *, truncate: bool
-    ) -> Vectors:
+    async def _embedded(self, request: EmbeddingRequest, *, cuts: bool = False) -> Embeddings:
         options: HFInferenceEmbeddingOptions = request.options
         with translated():
             async with self._account.inference(self._endpoint) as client:
                 try:
                     found = await client.feature_extraction(
-                        texts,
+                        list(request.texts),
                         model=self._address,
                         normalize=options.normalize,
                         prompt_name=_prompt_name(request),
-                        truncate=truncate,
-                        truncation_direction="right" if truncate else None,
+                        truncate=cuts,
+                        truncation_direction="right" if cuts else None,
                         dimensions=request.dimensions,
                     )
                 except (ValueError, TypeError) as exc:
-                    if isinstance(exc, httpx2.HTTPError):
-                        raise
                     raise ProviderError(f"{_NO_VECTORS} ({exc})") from exc
-        return _shaped(found, len(texts))
+        return Embeddings(_shaped(found, len(request.texts)), usage=_usage(client.answered))
 
 
 _NO_VECTORS = (
-    "The service sent no table of vectors, one a text: if they are one a token, the model is "
+    "the service sent no table of vectors, one a text: if they are one a token, the model is "
     "served without pooling; serve it with text-embeddings-inference (--pooling mean, cls, …), "
     "or choose a model of sentence-transformers"
 )
@@ -112,21 +94,13 @@ def _shaped(found: Vectors, count: int) -> Vectors:
     return found
 
 
-def _prefix(request: EmbeddingRequest) -> str:
-    options: HFInferenceEmbeddingOptions = request.options
-    query = request.input_type == "query"
-    return (options.query_prefix if query else options.document_prefix) or ""
-
-
 def _prompt_name(request: EmbeddingRequest) -> str | None:
     options: HFInferenceEmbeddingOptions = request.options
     query = request.input_type == "query"
     return options.query_prompt_name if query else options.document_prompt_name
 
 
-def _usage(answers: list[httpx2.Headers]) -> Usage | None:
-    """Add up what text-embeddings-inference says in its headers; others say nothing."""
-    counts = [headers.get("x-compute-tokens", "") for headers in answers]
-    if not counts or not all(count.isdecimal() for count in counts):
-        return None
-    return Usage(sum(map(int, counts)))
+def _usage(headers: Mapping[str, str]) -> Usage | None:
+    """Return what text-embeddings-inference says in its headers; others say nothing."""
+    tokens = headers.get("x-compute-tokens", "")
+    return Usage(int(tokens)) if tokens.isdecimal() else None

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ragcore import BindingOptions, Secret, option
+from ragcore.options import Prefixes
+from ragcore.wire import ADDRESS, HEADER
 
 MAX_CONNECTIONS = 100
+LOGGERS = ("huggingface_hub", "httpx2", "httpcore2")
 
 
 class HFInferenceOptions(BindingOptions, binding="hf_inference"):
@@ -19,17 +22,21 @@ class HFInferenceOptions(BindingOptions, binding="hf_inference"):
         "address only",
         env=("HF_INFERENCE_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
         secret=True,
+        check=HEADER,
     )
     base_url: str | None = option(
         "Address of a dedicated endpoint, or of a TGI or TEI server.",
         default=None,
         provider_default="Hugging Face's router, https://router.huggingface.co",
+        check=ADDRESS,
     )
     provider: str = option(
         "Who serves the model behind the router, such as auto, hf-inference or together.",
         default="auto",
     )
-    bill_to: str | None = option("Organisation that pays, instead of you.", default=None)
+    bill_to: str | None = option(
+        "Organisation that pays, instead of you.", default=None, check=HEADER
+    )
     max_connections: int | None = option(
         "Most connections open at once.",
         default=None,
@@ -89,7 +96,7 @@ class HFInferenceLLMOptions(BindingOptions, binding="hf_inference_llm"):
     )
 
 
-class HFInferenceEmbeddingOptions(BindingOptions, binding="hf_inference_embedding"):
+class HFInferenceEmbeddingOptions(Prefixes, binding="hf_inference_embedding"):
     """
     How a model embeds.
 
@@ -109,5 +116,3 @@ class HFInferenceEmbeddingOptions(BindingOptions, binding="hf_inference_embeddin
     document_prompt_name: str | None = option(
         "Which of the model's prompts goes before documents, such as passage.", default=None
     )
-    query_prefix: str | None = option("Text put before each query.", default=None)
-    document_prefix: str | None = option("Text put before each document.", default=None)

@@ -14,7 +14,8 @@ __all__ = [
 ]
 
 # What can pass here is a hub that does not answer; a model in memory fails for good or not at all.
-_RETRY = Retry(attempts=2, wait_initial=1.0, wait_max=5.0)
+# A stream may be silent for as long as this machine computes.
+_RETRY = Retry(attempts=2, wait_initial=1.0, wait_max=5.0, idle_timeout=None)
 
 
 @hookimpl

@@ -18,6 +18,8 @@ __all__ = [
 # goes on loading: both take seconds, where a hosted service is back in fractions of one.
 _RETRY = Retry(attempts=4, wait_initial=1.0, wait_max=20.0)
 
+_LOGGERS = ("ollama", "httpx", "httpcore")
+
 # Texts of one request are embedded side by side by the server; more of them gain nothing, and
 # lose more when the request has to be made again.
 _MAX_BATCH = 64
@@ -34,7 +36,12 @@ def capabilities(model_name: str) -> Capabilities:
     """
     follows_format = not is_cloud_model(model_name)
     return Capabilities(
-        json_object=follows_format, json_schema=follows_format, images=True, reasoning=True
+        json_object=follows_format,
+        json_schema=follows_format,
+        images=True,
+        reasoning=True,
+        # Models whose template Ollama does not know write their thoughts into the text.
+        think_tags=True,
     )
 
 
@@ -49,6 +56,7 @@ def ragcore_completion_providers() -> Iterator[CompletionProvider]:
         backend="lightrag_ollama._completion:OllamaCompletion",
         capabilities=capabilities,
         retry=_RETRY,
+        loggers=_LOGGERS,
         list_models="lightrag_ollama._models:list_models",
     )
 
@@ -64,6 +72,7 @@ def ragcore_embedding_providers() -> Iterator[EmbeddingProvider]:
         backend="lightrag_ollama._embedding:OllamaEmbedding",
         capabilities=Capabilities(dimensions=True, max_batch=_MAX_BATCH),
         retry=_RETRY,
+        loggers=_LOGGERS,
         list_models="lightrag_ollama._models:list_models",
         describe="lightrag_ollama._describe:describe",
     )

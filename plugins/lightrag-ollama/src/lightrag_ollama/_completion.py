@@ -24,7 +24,6 @@ from ragcore import (
     JSONObject,
     Message,
     ProviderError,
-    ThinkingSplitter,
     UnavailableError,
     UnsupportedError,
     Usage,
@@ -45,13 +44,13 @@ class OllamaCompletion:
         The answer is streamed on the wire: a server that computes for long then differs from one
         that has stopped.
         """
-        reader, chunks, model = _Reader(), [], None
+        chunks, model = [], None
         async with aclosing(self._parts(request)) as parts:
             async for part in parts:
-                chunks.append(reader.read(part))
+                chunks.append(_chunk(part))
                 model = part.model or model
         if not chunks or chunks[-1].finish_reason is None:
-            raise UnavailableError("The answer ended before the server said that it was done.")
+            raise UnavailableError("the answer ended before the server said that it was done")
         return Completion(
             "".join(chunk.text for chunk in chunks),
             finish_reason=chunks[-1].finish_reason,
@@ -62,12 +61,9 @@ class OllamaCompletion:
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer *request* piece by piece."""
-        reader = _Reader()
         async with aclosing(self._parts(request)) as parts:
             async for part in parts:
-                chunk = reader.read(part)
-                if chunk != _NOTHING:
-                    yield chunk
+                yield _chunk(part)
 
     async def _parts(self, request: CompletionRequest) -> AsyncGenerator[ollama.ChatResponse, None]:
         body = self._body(request)
@@ -98,13 +94,10 @@ class OllamaCompletion:
             return None
         if self._servers.is_cloud(self._model_name):
             raise UnsupportedError(
-                f"response_format: Ollama's cloud does not follow it. Name the model as "
-                f"'{self._model_name}-cloud' and pass on_unsupported='prompt' to ask in words."
+                f"response_format: Ollama's cloud does not follow it; name the model as "
+                f"'{self._model_name}-cloud' and pass on_unsupported='prompt' to ask in words"
             )
         return "json" if isinstance(wanted, JSONObject) else dict(wanted.schema)
-
-
-_NOTHING = Chunk()
 
 
 def _limits(request: CompletionRequest) -> dict[str, bool]:
@@ -122,54 +115,23 @@ def _limits(request: CompletionRequest) -> dict[str, bool]:
 
 
 def _message(message: Message) -> dict[str, Any]:
+    if any(image.data is None for image in message.images):
+        raise UnsupportedError(
+            "images: Ollama does not fetch a url; read the image and pass Image.from_bytes()"
+        )
     sent: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.images:
-        sent["images"] = [_picture(image.data) for image in message.images]
+        sent["images"] = [image.data for image in message.images]
     return sent
 
 
-def _picture(data: bytes | None) -> bytes:
-    if data is None:
-        raise UnsupportedError(
-            "images: Ollama does not fetch a url; read the image and pass Image.from_bytes()."
-        )
-    return data
-
-
-class _Reader:
-    """Reads the lines of one answer."""
-
-    def __init__(self) -> None:
-        self._splitter: ThinkingSplitter | None = ThinkingSplitter()
-
-    def read(self, part: ollama.ChatResponse) -> Chunk:
-        """
-        Return what *part* says; a line may say nothing.
-
-        Raises:
-            ProviderError: The answer ended for a reason that is not known here.
-        """
-        text, reasoning = self._said(part)
-        if not part.done:
-            return Chunk(text, reasoning)
-        return Chunk(
-            text,
-            reasoning,
-            finish_reason=_finish_reason(part.done_reason),
-            usage=_usage(part),
-        )
-
-    def _said(self, part: ollama.ChatResponse) -> tuple[str, str]:
-        text, reasoning = part.message.content or "", part.message.thinking or ""
-        if self._splitter is None:
-            return text, reasoning
-        said, thought = self._splitter.feed(text)
-        if reasoning or part.done:
-            # Thoughts that come apart are not in the text, whatever it begins with.
-            held_text, held_thought = self._splitter.end()
-            said, thought = said + held_text, thought + held_thought
-            self._splitter = None
-        return said, reasoning + thought
+def _chunk(part: ollama.ChatResponse) -> Chunk:
+    """Return what a line of the answer says; it may say nothing."""
+    text, reasoning = part.message.content or "", part.message.thinking or ""
+    if not part.done:
+        return Chunk(text, reasoning)
+    finish_reason = _finish_reason(part.done_reason)
+    return Chunk(text, reasoning, finish_reason=finish_reason, usage=_usage(part))
 
 
 # "load" answers a request without a question; servers before 0.1.33 give no reason.
@@ -185,7 +147,7 @@ _FINISH_REASONS: dict[str | None, FinishReason] = {
 
 def _finish_reason(done_reason: str | None) -> FinishReason:
     if done_reason not in _FINISH_REASONS:
-        raise ProviderError(f"The answer ended for an unknown reason: {done_reason!r}.")
+        raise ProviderError(f"the answer ended for an unknown reason: {done_reason!r}")
     return _FINISH_REASONS[done_reason]
 
 

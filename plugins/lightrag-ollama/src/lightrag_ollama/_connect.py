@@ -20,7 +20,7 @@ from lightrag_ollama._host import (
     is_loopback,
 )
 from lightrag_ollama.options import OllamaOptions
-from ragcore import OptionsError, PluginError, Secret, redacted
+from ragcore import OptionsError, PluginError, Secret
 
 _CONNECT_SECONDS = 10.0
 # While a model is loaded and reads its prompt the server says nothing, on a slow machine for
@@ -37,7 +37,7 @@ class Servers:
     """
 
     def __init__(self, connection: OllamaOptions, opened: AsyncExitStack) -> None:
-        self._named = _address(connection.host) if connection.host else None
+        self._named = address_of(connection.host) if connection.host else None
         self._api_key = connection.api_key
         self._opened = opened
         self._clients: dict[tuple[str, float], Client] = {}
@@ -76,16 +76,8 @@ class Servers:
 @asynccontextmanager
 async def connect(connection: OllamaOptions) -> AsyncIterator[Servers]:
     """Yield the servers of *connection*, and close what was opened of them."""
-    with redacted(("ollama", "httpx", "httpcore"), connection.api_key):
-        async with AsyncExitStack() as opened:
-            yield Servers(connection, opened)
-
-
-def _address(host: str) -> str:
-    try:
-        return address_of(host)
-    except ValueError as exc:
-        raise OptionsError(f"{exc} @ ollama.host") from None
+    async with AsyncExitStack() as opened:
+        yield Servers(connection, opened)
 
 
 def _client(address: str, silence: float, key: Secret | None) -> Client:
@@ -94,18 +86,17 @@ def _client(address: str, silence: float, key: Secret | None) -> Client:
             host=address,
             # Waiting for a free connection is no failure: the call's own deadline covers it.
             timeout=httpx.Timeout(silence, connect=_CONNECT_SECONDS, pool=None),
-            # How many calls are under way is the caller's to limit; a connection is worth keeping.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+            # How many calls are under way is the caller's to limit. The pool looks through all its
+            # idle connections with each call: a few are kept.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
             auth=_Key(key),
             # A proxy of the environment is for other machines: it would look for ours on its own.
             trust_env=not is_loopback(address),
         )
     except ImportError as exc:
-        raise PluginError(
-            f"The proxy of the environment needs a package that is missing: {exc}"
-        ) from exc
+        raise PluginError(f"the proxy of the environment needs a missing package: {exc}") from exc
     except (ValueError, httpx.InvalidURL) as exc:
-        raise OptionsError(f"The proxy of the environment can't be used: {exc}") from exc
+        raise OptionsError(f"the proxy of the environment can't be used: {exc}") from exc
 
 
 class ChatLine(ollama.ChatResponse):

@@ -15,12 +15,11 @@ _KNOWN: dict[str, tuple[int, int]] = {
     "nomic-embed-text": (768, 2048),
     "snowflake-arctic-embed2": (1024, 8192),
 }
-_UNKNOWN: tuple[None, None] = (None, None)
 
 
 def describe(model_name: str, options: OllamaEmbeddingOptions) -> tuple[int | None, int | None]:
     """Return the dimensions of a model's vectors and how many tokens it reads, where known."""
-    dimensions, tokens = _KNOWN.get(model_name.removesuffix(":latest"), _UNKNOWN)
+    dimensions, tokens = _KNOWN.get(model_name.removesuffix(":latest"), (None, None))
     if tokens is not None and options.num_ctx is not None:
         tokens = min(tokens, options.num_ctx)
     return dimensions, tokens

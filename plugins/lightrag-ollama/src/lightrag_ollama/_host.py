@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import Any
 
 CLOUD = "https://ollama.com"
 LOCAL = "http://127.0.0.1:11434"
@@ -53,7 +54,7 @@ def address_of(host: str) -> str:
     scheme, place = _scheme(host.strip().strip("\"'").strip())
     if "@" in place or "?" in place or "#" in place:
         raise ValueError(
-            "host: only a scheme, a name, a port and a path are understood; a key is given as "
+            "only a scheme, a name, a port and a path are understood; a key is given as "
             "api_key= (OLLAMA_API_KEY)"
         )
     name_and_port, _, path = place.partition("/")
@@ -63,6 +64,25 @@ def address_of(host: str) -> str:
         scheme, default = "https", 443
     path = path.strip("/")
     return f"{scheme}://{_connectable(name)}:{_port(port, default)}{'/' if path else ''}{path}"
+
+
+class _Host:
+    """The rule that :func:`address_of` understands an option."""
+
+    def problem(self, value: str) -> str | None:
+        """Return what it does not understand; None if it understands all."""
+        try:
+            address_of(value)
+        except ValueError as exc:
+            return str(exc)
+        return None
+
+    def schema(self) -> dict[str, Any]:
+        """Return nothing: no short pattern tells an IPv6 address."""
+        return {}
+
+
+HOST = _Host()
 
 
 def is_loopback(address: str) -> bool:
@@ -79,7 +99,7 @@ def _scheme(host: str) -> tuple[str, str]:
     if not found:
         return "http", host
     if scheme.lower() not in _DEFAULT_PORTS:
-        raise ValueError(f"host: {scheme!r} is not http or https")
+        raise ValueError(f"{scheme!r} is not http or https")
     return scheme.lower(), place
 
 
@@ -88,7 +108,7 @@ def _name_and_port(text: str) -> tuple[str, str]:
         return text, ""
     match = _HOST_AND_PORT.fullmatch(text)
     if match is None or any(character.isspace() for character in text):
-        raise ValueError(f"host: {text!r} is not of the form name:port")
+        raise ValueError(f"{text!r} is not of the form name:port")
     return match["host"].lower(), match["port"] or ""
 
 
@@ -96,7 +116,7 @@ def _port(text: str, default: int) -> int:
     if not text:
         return default
     if not (text.isascii() and text.isdigit() and int(text) <= _LARGEST_PORT):
-        raise ValueError(f"host: the port {text!r} is not a number from 0 to {_LARGEST_PORT}")
+        raise ValueError(f"the port {text!r} is not a number from 0 to {_LARGEST_PORT}")
     return int(text)
 
 
@@ -106,7 +126,7 @@ def _connectable(name: str) -> str:
     number = _ip(name.strip("[]"))
     if number is None:
         if name.startswith("["):
-            raise ValueError(f"host: {name!r} is not an IPv6 address")
+            raise ValueError(f"{name!r} is not an IPv6 address")
         return name
     if number.is_unspecified:
         number = ipaddress.ip_address("127.0.0.1" if number.version == 4 else "::1")  # noqa: PLR2004

@@ -38,8 +38,8 @@ async def answering(
         with translated(asked):
             yield client
     except NotFoundError as exc:
-        there = await _there(client, asked)
-        raise NotFoundError(f"{exc.args[0]}{there}", status=exc.status) from exc.__cause__
+        exc.args = (f"{exc.args[0]}{await _there(client, asked)}",)
+        raise
 
 
 async def _names(client: Client, asked: Asked) -> list[str]:
@@ -55,4 +55,4 @@ async def _there(client: Client, asked: Asked) -> str:
         # What was asked for is missing all the same, and that is what has to be said.
         return ""
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return f" There are: {', '.join(names[:_MOST_NAMES]) or 'no models at all'}{more}."
+    return f"; there are: {', '.join(names[:_MOST_NAMES]) or 'no models at all'}{more}"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
+from lightrag_ollama._host import HOST
 from ragcore import BindingOptions, Secret, option
+from ragcore.options import Pattern, Prefixes
+
+# ASCII that is seen. An empty key is none.
+_KEY = Pattern("[!-~]*", "holds characters that a key can't have, such as a space or a line break")
 
 
 class OllamaOptions(BindingOptions, binding="ollama"):
@@ -21,30 +26,14 @@ class OllamaOptions(BindingOptions, binding="ollama"):
         default=None,
         provider_default="this machine, and https://ollama.com for models whose name ends in "
         "-cloud or :cloud",
+        check=HOST,
     )
     api_key: Secret | None = option(
         "Key for the host that is named; where none is, for https://ollama.com alone.",
         default=None,
         secret=True,
+        check=_KEY,
     )
-
-    def __attrs_post_init__(self) -> None:
-        if self.api_key is not None and not re.fullmatch(_KEY, self.api_key.get()):
-            raise ValueError(
-                "api_key: holds characters that a key can't have, such as a space or a line break"
-            )
-
-    @classmethod
-    def json_schema(cls) -> dict[str, Any]:
-        """Return the schema; a key is made of what a header can carry."""
-        schema = super().json_schema()
-        # The end of the text; $ is before a line break, too.
-        schema["properties"]["api_key"]["pattern"] = rf"^{_KEY}(?![\s\S])"
-        return schema
-
-
-# ASCII that is seen.
-_KEY = "[!-~]*"
 
 
 class OllamaModelOptions(BindingOptions):
@@ -176,6 +165,23 @@ class OllamaModelOptions(BindingOptions):
     )
 
 
+def _names() -> set[str]:
+    return {field.name for field in OllamaModelOptions.fields()}
+
+
+class _Further:
+    """The rule that a further entry has no option of its own."""
+
+    def problem(self, value: Mapping[str, Any]) -> str | None:
+        """Return which entries have one; None if there are none."""
+        twice = ", ".join(sorted(_names() & set(value)))
+        return f"{twice} is an option of its own; set that" if twice else None
+
+    def schema(self) -> dict[str, Any]:
+        """Return that an entry's name is none of theirs."""
+        return {"propertyNames": {"not": {"enum": sorted(_names())}}}
+
+
 class OllamaRequestOptions(OllamaModelOptions):
     """What completion and embedding have in common."""
 
@@ -189,22 +195,8 @@ class OllamaRequestOptions(OllamaModelOptions):
         "Further entries of the request's options, for those that have no name here.",
         default=None,
         scope="call",
+        check=_Further(),
     )
-
-    def __attrs_post_init__(self) -> None:
-        if twice := sorted(_names() & set(self.extra_fields or ())):
-            raise ValueError(f"extra_fields: {', '.join(twice)} is an option of its own; set that")
-
-    @classmethod
-    def json_schema(cls) -> dict[str, Any]:
-        """Return the schema; an extra field has none of the other options' names."""
-        schema = super().json_schema()
-        schema["properties"]["extra_fields"]["propertyNames"] = {"not": {"enum": sorted(_names())}}
-        return schema
-
-
-def _names() -> set[str]:
-    return {field.name for field in OllamaModelOptions.fields()}
 
 
 class OllamaLLMOptions(OllamaRequestOptions, binding="ollama_llm"):
@@ -224,16 +216,8 @@ class OllamaLLMOptions(OllamaRequestOptions, binding="ollama_llm"):
     )
 
 
-class OllamaEmbeddingOptions(OllamaRequestOptions, binding="ollama_embedding"):
+class OllamaEmbeddingOptions(OllamaRequestOptions, Prefixes, binding="ollama_embedding"):
     """How a model embeds; unset: as the model's own file says, or else Ollama's default."""
-
-    query_prefix: str | None = option(
-        "Text put before each query, such as 'search_query: ' for nomic-embed-text.", default=None
-    )
-    document_prefix: str | None = option(
-        "Text put before each document, such as 'search_document: ' for nomic-embed-text.",
-        default=None,
-    )
 
 
 def entries(options: OllamaRequestOptions) -> dict[str, Any]:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, ParamSpec, TypeVar
 import attrs
 
 from lightrag_openai._endpoint import Endpoint
-from lightrag_openai.options import SDK_CONNECTIONS, ChatOptions, Sampling, VectorOptions
+from lightrag_openai.options import (
+    DEFAULT_HEADERS,
+    HTTP_CLIENT,
+    MAX_CONNECTIONS,
+    ChatOptions,
+    Sampling,
+    VectorOptions,
+)
 from ragcore import (
     BindingOptions,
     CompletionProvider,
@@ -19,13 +26,14 @@ from ragcore import (
     hookimpl,
     option,
 )
+from ragcore.wire import ADDRESS, HEADER
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 # Most of these services say in Retry-After when to come back; the waits, 0.5 s to 4 s at most, are
 # for failures that don't: an overload or a broken connection is over in seconds, or it isn't.
-RETRY = Retry(attempts=5, wait_initial=0.5, wait_max=20.0)
+_RETRY = Retry(attempts=5, wait_initial=0.5, wait_max=20.0)
 
 
 class CompatibleOptions(BindingOptions):
@@ -38,17 +46,9 @@ class CompatibleOptions(BindingOptions):
         base_url: str | None
         api_key: Secret | None
 
-    default_headers: dict[str, str] | None = option(
-        "HTTP headers sent with each request.", default=None, secret=True
-    )
-    max_connections: int | None = option(
-        "Most connections open at once.", default=None, minimum=1, provider_default=SDK_CONNECTIONS
-    )
-    http_client: Any = option(
-        "An httpx2.AsyncClient of your own, with its proxies and limits; you close it.",
-        default=None,
-        env=None,
-    )
+    default_headers: dict[str, str] | None = DEFAULT_HEADERS
+    max_connections: int | None = MAX_CONNECTIONS
+    http_client: Any = HTTP_CLIENT
 
 
 class Compatible(NamedTuple):
@@ -75,37 +75,55 @@ class Compatible(NamedTuple):
             yield self.embedding
 
 
+def records(
+    row: Endpoint,
+    connect: str,
+    connections: tuple[type[BindingOptions], type[BindingOptions]],
+    options: tuple[type[ChatOptions], type[VectorOptions]],
+    aliases: tuple[str, ...] = (),
+) -> Compatible:
+    """
+    Make the records of *row*.
+
+    Args:
+        row: Who serves.
+        connect: Name of the function in ``_connect`` that opens a client.
+        connections: The accounts that complete and embed.
+        options: How its models complete and embed.
+        aliases: Further names of the provider.
+    """
+    both: dict[str, Any] = {
+        "name": row.name,
+        "aliases": aliases,
+        "connect": f"lightrag_openai._connect:{connect}",
+        "retry": _RETRY,
+        "loggers": ("openai", "httpx2", "httpcore2", "aiohttp"),
+        "list_models": "lightrag_openai._connect:list_models",
+    }
+    completion = CompletionProvider(
+        **both,
+        connection=connections[0],
+        options=options[0],
+        backend="lightrag_openai._completion:open_completion",
+        capabilities=row.completion_capabilities,
+    )
+    embedding = EmbeddingProvider(
+        **both,
+        connection=connections[1],
+        options=options[1],
+        backend="lightrag_openai._embedding:OpenAIEmbedding",
+        capabilities=row.embedding_capabilities,
+        describe="lightrag_openai._describe:describe",
+    )
+    return Compatible(completion if row.completes else None, embedding if row.embeds else None)
+
+
 @functools.cache
 def provider_of(row: Endpoint) -> Compatible:
-    """Make the records of *row*."""
-    connection = _connection_class(row)
-    return Compatible(
-        CompletionProvider(
-            name=row.name,
-            connection=connection,
-            options=_chat_class(row),
-            connect="lightrag_openai._connect:connect_compatible",
-            backend="lightrag_openai._completion:open_completion",
-            capabilities=row.completion_capabilities,
-            retry=RETRY,
-            list_models="lightrag_openai._connect:list_models",
-        )
-        if row.completes
-        else None,
-        EmbeddingProvider(
-            name=row.name,
-            connection=connection,
-            options=_vector_class(row),
-            connect="lightrag_openai._connect:connect_compatible",
-            backend="lightrag_openai._embedding:OpenAIEmbedding",
-            capabilities=row.embedding_capabilities,
-            retry=RETRY,
-            list_models="lightrag_openai._connect:list_models",
-            describe="lightrag_openai._describe:describe",
-        )
-        if row.embeds
-        else None,
-    )
+    """Make the records of *row*, and its option classes."""
+    account = _connection_class(row)
+    options = _chat_class(row), _vector_class(row)
+    return records(row, "connect_compatible", (account, account), options)
 
 
 def _of_rows(build: Callable[P, Endpoint]) -> Callable[P, Compatible]:
@@ -141,15 +159,17 @@ compatible = _of_rows(Endpoint)
 def _connection_class(row: Endpoint) -> type[CompatibleOptions]:
     class Account(BindingOptions):
         base_url: str | None = option(
-            "Where the service is.",
+            "Base URL of the service.",
             default=None if row.base_url else attrs.NOTHING,
             provider_default=row.base_url,
+            check=ADDRESS,
         )
         api_key: Secret | None = option(
             "Key of the account.",
             env=row.api_key_env or f"{row.binding}_API_KEY".upper(),
             secret=True,
             default=attrs.NOTHING if row.needs_key else None,
+            check=HEADER,
         )
 
     class Options(CompatibleOptions, Account, binding=row.binding):

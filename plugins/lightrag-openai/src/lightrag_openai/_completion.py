@@ -6,18 +6,12 @@ Wire format: https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from openai import AsyncStream
-from openai.types import CompletionUsage
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
-
-from lightrag_openai._connect import Client
-from lightrag_openai._errors import reported, translated
+from lightrag_openai._client import JSON, Client, without_error
+from lightrag_openai._responses import Responses
 from lightrag_openai._schema import strict
 from lightrag_openai.options import ChatOptions
 from ragcore import (
@@ -27,27 +21,23 @@ from ragcore import (
     CompletionRequest,
     ContentFilterError,
     FinishReason,
-    Image,
     InterruptedStreamError,
     JSONObject,
     JSONSchema,
     Message,
     ProviderError,
-    ThinkingSplitter,
     UnavailableError,
     UnsupportedError,
     Usage,
-    split_thinking,
 )
+
+_PATH = "/chat/completions"
 
 
 def open_completion(client: Client, model_name: str, options: ChatOptions) -> CompletionBackend:
     """Return what asks the API that *options* name."""
-    if options.api == "responses":
-        from lightrag_openai._responses import Responses
-
-        return Responses(client, model_name, options)
-    return ChatCompletions(client, model_name, options)
+    asks = Responses if options.api == "responses" else ChatCompletions
+    return asks(client, model_name, options)
 
 
 class ChatCompletions:
@@ -59,28 +49,25 @@ class ChatCompletions:
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer in one piece."""
-        with translated():
-            answer = await self._client.sdk.chat.completions.create(**self._body(request))
-        return self._completion(answer)
+        answer, request_id = await self._client.answer(_PATH, self._body(request))
+        return _completion(answer, request_id)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer piece by piece; what the service sends after the end is only its usage."""
-        body = self._body(request) | {"stream": True}
+        body = self._body(request)
         if self._client.row.stream_usage:
-            body["stream_options"] = {"include_usage": True}
-        reading = _Reading(think_tags=self._client.row.think_tags)
-        with translated():
-            events = await self._client.sdk.chat.completions.create(**body)
-            async with events, aclosing(understood(events)) as each:
-                async for event in each:
-                    if chunk := reading.read(event):
-                        yield chunk
-        for chunk in reading.end():
-            yield chunk
+            body = {"stream_options": {"include_usage": True}} | body
+        reading = _Reading()
+        async with aclosing(self._client.events(_PATH, body)) as events:
+            async for event in events:
+                if chunk := reading.read(event):
+                    yield chunk
+        if last := reading.end():
+            yield last
 
-    def _body(self, request: CompletionRequest) -> dict[str, Any]:
+    def _body(self, request: CompletionRequest) -> JSON:
         row = self._client.row
-        body: dict[str, Any] = {
+        body: JSON = {
             "model": self._model,
             "messages": [_message(message) for message in request.messages],
         }
@@ -96,137 +83,82 @@ class ChatCompletions:
             body[row.max_tokens] = request.max_output_tokens
         if request.response_format is not None:
             body["response_format"] = _format(request.response_format, row.strict_schemas)
-        # As extra_body the SDK takes fields that it does not know.
-        known = {name: body[name] for name in body if name in _SDK_PARAMETERS}
-        extra = {name: value for name, value in body.items() if name not in known}
-        return known | {
-            "extra_body": extra | (request.options.extra_body or {}),
-            "extra_headers": self._client.headers,
-        }
-
-    def _completion(self, answer: Any) -> Completion:
-        if not isinstance(answer, ChatCompletion) or not answer.choices:
-            raise _no_answer(answer)
-        choice = answer.choices[0]
-        if error := getattr(choice, "error", None):
-            raise reported(error)
-        text, reasoning = choice.message.content or "", _reasoning_of(choice.message)
-        if self._client.row.think_tags:
-            text, thought = split_thinking(text)
-            reasoning += thought
-        refusal = choice.message.refusal
-        if refusal and not text:
-            raise ContentFilterError(f"the model refused: {refusal}")
-        reason = _finish_reason(choice.finish_reason)
-        return Completion(
-            text=text,
-            finish_reason="content_filter" if refusal else reason,
-            usage=_usage(answer.usage),
-            reasoning=reasoning,
-            model=answer.model,
-            request_id=answer._request_id,  # noqa: SLF001  # the SDK documents it as public
-        )
+        return body | (request.options.extra_body or {})
 
 
-async def understood(events: AsyncStream[Any]) -> AsyncGenerator[Any, None]:
-    """
-    Yield *events*.
-
-    Raises:
-        InterruptedStreamError: One is no JSON.
-    """
-    try:
-        async for event in events:
-            yield event
-    except json.JSONDecodeError as exc:
-        raise InterruptedStreamError(f"a chunk of the stream is no JSON: {exc}") from exc
+def _completion(answer: JSON, request_id: str | None) -> Completion:
+    match answer.get("choices"):
+        case [dict(choice), *_]:
+            message = without_error(choice).get("message") or {}
+        case _:
+            raise ProviderError(f"what came back is no chat completion: {str(answer)[:200]!r}")
+    text, refusal = message.get("content") or "", message.get("refusal")
+    if refusal and not text:
+        raise ContentFilterError(f"the model refused: {refusal}")
+    reason = _finish_reason(choice.get("finish_reason"))
+    return Completion(
+        text=text,
+        finish_reason="content_filter" if refusal else reason,
+        usage=_usage(answer.get("usage")),
+        reasoning=_reasoning_of(message),
+        model=answer.get("model"),
+        request_id=request_id,
+    )
 
 
 class _Reading:
     """What has been read of a stream."""
 
-    def __init__(self, *, think_tags: bool) -> None:
-        self._splitter = ThinkingSplitter() if think_tags else None
+    def __init__(self) -> None:
         self._reason: FinishReason | None = None
         self._usage: Usage | None = None
         self._refusal = ""
         self._said = False
 
-    def read(self, event: Any) -> Chunk | None:
+    def read(self, event: JSON) -> Chunk | None:
         """Return what *event* adds to the answer, or None if that is nothing yet."""
-        if not isinstance(event, ChatCompletionChunk) or not isinstance(event.choices, list):
-            raise _bad_chunk(event)
-        self._usage = _usage(event.usage) or self._usage
-        if not event.choices:
-            return None
-        choice = event.choices[0]
-        if error := getattr(choice, "error", None):
-            raise reported(error)
-        if choice.finish_reason:
-            self._reason = _finish_reason(choice.finish_reason)
-        # Some leave it out of the chunk with the reason.
-        delta = getattr(choice, "delta", None)
-        self._refusal += getattr(delta, "refusal", None) or ""
-        return self._chunk(getattr(delta, "content", None) or "", _reasoning_of(delta))
+        if usage := event.get("usage"):
+            self._usage = _usage(usage)
+        match event.get("choices"):
+            case [dict(choice), *_]:
+                return self._chunk(without_error(choice))
+            case []:
+                return None
+        raise InterruptedStreamError(f"an event is none of a chat: {str(event)[:200]!r}")
 
-    def end(self) -> list[Chunk]:
-        """Return what is left to say once the stream has ended; without a reason, no last chunk."""
-        held = self._splitter.end() if self._splitter else ("", "")
-        self._said = self._said or bool(held[0])
+    def _chunk(self, choice: JSON) -> Chunk | None:
+        if reason := choice.get("finish_reason"):
+            self._reason = _finish_reason(reason)
+        # Some leave it out of the chunk with the reason.
+        delta = choice.get("delta") or {}
+        self._refusal += delta.get("refusal") or ""
+        text, reasoning = delta.get("content") or "", _reasoning_of(delta)
+        self._said = self._said or bool(text)
+        return Chunk(text, reasoning) if text or reasoning else None
+
+    def end(self) -> Chunk | None:
+        """Return the last chunk; None where the service gave no reason for the end."""
         if self._refusal and not self._said:
             raise ContentFilterError(f"the model refused: {self._refusal}")
         reason = "content_filter" if self._refusal else self._reason
-        if reason is None and not any(held):
-            return []
-        return [Chunk(*held, finish_reason=reason, usage=self._usage)]
-
-    def _chunk(self, text: str, reasoning: str) -> Chunk | None:
-        if self._splitter:
-            text, thought = self._splitter.feed(text)
-            reasoning += thought
-        self._said = self._said or bool(text)
-        return Chunk(text, reasoning) if text or reasoning else None
+        return Chunk(finish_reason=reason, usage=self._usage) if reason else None
 
 
 _RESPONSES_ONLY = ("reasoning_summary",)
 
-_SDK_PARAMETERS = frozenset(
-    {
-        "model",
-        "messages",
-        "temperature",
-        "top_p",
-        "max_tokens",
-        "max_completion_tokens",
-        "frequency_penalty",
-        "presence_penalty",
-        "stop",
-        "seed",
-        "logit_bias",
-        "response_format",
-    }
-)
 
-
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message) -> JSON:
     if not message.images:
         return {"role": message.role, "content": message.content}
     text = [{"type": "text", "text": message.content}] if message.content else []
-    images = [{"type": "image_url", "image_url": {"url": image_url(i)}} for i in message.images]
+    images = [{"type": "image_url", "image_url": {"url": one.data_url}} for one in message.images]
     return {"role": message.role, "content": [*text, *images]}
 
 
-def image_url(image: Image) -> str:
-    """Return the address of *image*; a data URL if it is here."""
-    if image.data is None:
-        return str(image.url)
-    return f"data:{image.media_type};base64,{base64.b64encode(image.data).decode()}"
-
-
-def _format(wanted: JSONObject | JSONSchema, strict_schemas: bool) -> dict[str, Any]:
+def _format(wanted: JSONObject | JSONSchema, strict_schemas: bool) -> JSON:
     if isinstance(wanted, JSONObject):
         return {"type": "json_object"}
-    schema, is_strict = strict(wanted) if strict_schemas else (wanted.schema, wanted.strict)
+    schema, is_strict = strict(wanted) if strict_schemas else (dict(wanted.schema), wanted.strict)
     return {
         "type": "json_schema",
         "json_schema": {"name": wanted.name, "schema": schema, "strict": is_strict},
@@ -255,35 +187,23 @@ def _finish_reason(reason: object) -> FinishReason:
     return _FINISH_REASONS[str(reason)]
 
 
-def _reasoning_of(message: Any) -> str:
+def _reasoning_of(message: JSON) -> str:
     # DeepSeek, xAI, vLLM and llama.cpp say the one; OpenRouter, Groq, Together and later vLLM the
     # other; where both come they are the same.
-    found = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+    found = message.get("reasoning_content") or message.get("reasoning")
     return found if isinstance(found, str) else ""
 
 
-def _usage(usage: CompletionUsage | None) -> Usage | None:
-    if usage is None:
+def _usage(usage: Any) -> Usage | None:
+    if not isinstance(usage, dict):
         return None
-    of_input, of_output = usage.prompt_tokens_details, usage.completion_tokens_details
+    of_input = usage.get("prompt_tokens_details") or {}
+    of_output = usage.get("completion_tokens_details") or {}
     # DeepSeek counts cached tokens at the top.
-    cached = of_input.cached_tokens if of_input else getattr(usage, "prompt_cache_hit_tokens", 0)
+    cached = of_input.get("cached_tokens") or usage.get("prompt_cache_hit_tokens")
     return Usage(
-        usage.prompt_tokens or 0,
-        usage.completion_tokens or 0,
+        usage.get("prompt_tokens") or 0,
+        usage.get("completion_tokens") or 0,
         cached_input_tokens=cached or 0,
-        reasoning_tokens=(of_output.reasoning_tokens if of_output else 0) or 0,
+        reasoning_tokens=of_output.get("reasoning_tokens") or 0,
     )
-
-
-def _no_answer(answer: Any) -> ProviderError:
-    # Gateways report failures with status 200.
-    if error := getattr(answer, "error", None):
-        return reported(error)
-    return ProviderError(f"what came back is no chat completion: {str(answer)[:200]!r}")
-
-
-def _bad_chunk(event: Any) -> ProviderError:
-    if error := getattr(event, "error", None):
-        return reported(error)
-    return InterruptedStreamError(f"a chunk of the stream is none of a chat: {str(event)[:200]!r}")

@@ -16,8 +16,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from lightrag_openai._connect import Client
-from lightrag_openai._errors import reported, translated
+from lightrag_openai._client import JSON, Client
 from lightrag_openai.options import VectorOptions
 from ragcore import (
     ContextLengthError,
@@ -42,33 +41,20 @@ class OpenAIEmbedding:
         """
         Embed the texts of *request*.
 
-        The service cuts nothing by itself. With ``truncate="end"``, texts that it finds too long
-        are cut here until it takes them.
+        The service cuts nothing by itself. With ``truncate="end"``, a text that it finds too long
+        is cut here until it takes it; of several, the host finds out which.
         """
-        texts = [self._prefix(request) + text for text in request.texts]
-        if request.truncate == "end":
-            return await self._cut_where_too_long(texts, request)
         try:
-            return await self._ask(texts, request)
+            return await self._ask(request.texts, request)
         except ContextLengthError as exc:
-            exc.positions = exc.positions or _too_long(texts, exc)
+            if request.truncate == "error":
+                exc.positions = exc.positions or _too_long(request.texts, exc)
+            elif len(request.texts) == 1:
+                return await self._cut(request, exc)
             raise
 
-    async def _cut_where_too_long(self, texts: list[str], request: EmbeddingRequest) -> Embeddings:
-        """Halve a request that is refused until what is too long stands alone, and cut that."""
-        try:
-            return await self._ask(texts, request)
-        except ContextLengthError as exc:
-            if len(texts) == 1:
-                return await self._cut(texts[0], request, exc)
-        middle = len(texts) // 2
-        first = await self._cut_where_too_long(texts[:middle], request)
-        second = await self._cut_where_too_long(texts[middle:], request)
-        return _joined(first, second, middle)
-
-    async def _cut(
-        self, text: str, request: EmbeddingRequest, error: ContextLengthError
-    ) -> Embeddings:
+    async def _cut(self, request: EmbeddingRequest, error: ContextLengthError) -> Embeddings:
+        [text] = request.texts
         for _ in range(_CUTS):
             text = text[: int(len(text) * _share_to_keep(str(error)))]
             if not text:
@@ -82,16 +68,10 @@ class OpenAIEmbedding:
         raise error
 
     async def _ask(self, texts: Sequence[str], request: EmbeddingRequest) -> Embeddings:
-        with translated():
-            answer = await self._client.sdk.post(
-                "/embeddings",
-                cast_to=object,
-                body=self._body(texts, request),
-                options={"headers": self._client.headers},
-            )
+        answer, _ = await self._client.answer("/embeddings", self._body(texts, request))
         return _embeddings(answer, len(texts))
 
-    def _body(self, texts: Sequence[str], request: EmbeddingRequest) -> dict[str, Any]:
+    def _body(self, texts: Sequence[str], request: EmbeddingRequest) -> JSON:
         row, options = self._client.row, request.options
         body = {
             "model": self._client.name_of(row.model_for(self._model_name, request.input_type)),
@@ -106,11 +86,6 @@ class OpenAIEmbedding:
                 raise UnsupportedError(f"{row.name}: {name}: it takes no such option.")
         said = {name: value for name, value in body.items() if value is not None}
         return said | (options.extra_body or {})
-
-    def _prefix(self, request: EmbeddingRequest) -> str:
-        options = request.options
-        prefix = options.query_prefix if request.input_type == "query" else options.document_prefix
-        return prefix or ""
 
 
 _CUTS = 6
@@ -143,23 +118,9 @@ def _too_long(texts: Sequence[str], error: ContextLengthError) -> tuple[int, ...
     return tuple(possible) if len(possible) == 1 else ()
 
 
-def _joined(first: Embeddings, second: Embeddings, start: int) -> Embeddings:
-    usage = first.usage + second.usage if first.usage and second.usage else None
-    return Embeddings(
-        np.concatenate([first.vectors, second.vectors]),
-        usage=usage,
-        truncated=(*first.truncated, *(start + position for position in second.truncated)),
-        model=first.model,
-    )
-
-
-def _embeddings(answer: Any, count: int) -> Embeddings:
-    if not isinstance(answer, Mapping):
-        raise ProviderError(f"what came back is no embeddings: {str(answer)[:200]!r}")
+def _embeddings(answer: JSON, count: int) -> Embeddings:
     rows = answer.get("data")
     if not isinstance(rows, list) or len(rows) != count:
-        if error := answer.get("error"):
-            raise reported(error)
         found = len(rows) if isinstance(rows, list) else "no"
         raise ProviderError(f"{found} vectors came back for {count} texts")
     usage = answer.get("usage")

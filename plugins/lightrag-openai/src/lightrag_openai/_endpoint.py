@@ -78,12 +78,13 @@ class Endpoint:
     def completion_capabilities(self, model_name: str) -> Capabilities:
         """Return what the model of that name can do when it completes."""
         if self.capabilities is not None:
-            return self.capabilities(model_name)
+            return attrs.evolve(self.capabilities(model_name), think_tags=self.think_tags)
         return Capabilities(
             json_object=self.json_object,
             json_schema=self.json_schema,
             images=self.images,
             reasoning=True,
+            think_tags=self.think_tags,
         )
 
     def embedding_capabilities(self, model_name: str) -> Capabilities:

@@ -10,11 +10,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Any
 
-from openai.types.responses import Response
-
-from lightrag_openai._completion import image_url, understood
-from lightrag_openai._connect import Client
-from lightrag_openai._errors import reported, translated
+from lightrag_openai._client import JSON, Client
 from lightrag_openai._schema import strict
 from lightrag_openai.options import ChatOptions
 from ragcore import (
@@ -23,6 +19,7 @@ from ragcore import (
     CompletionRequest,
     ContentFilterError,
     FinishReason,
+    InterruptedStreamError,
     JSONObject,
     JSONSchema,
     Message,
@@ -30,6 +27,9 @@ from ragcore import (
     UnsupportedError,
     Usage,
 )
+from ragcore.wire import drained, reported
+
+_PATH = "/responses"
 
 
 class Responses:
@@ -41,9 +41,8 @@ class Responses:
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer in one piece."""
-        with translated():
-            answer = await self._client.sdk.responses.create(**self._body(request))
-        if not isinstance(answer, Response) or not isinstance(answer.output, list):
+        answer, request_id = await self._client.answer(_PATH, self._body(request))
+        if not isinstance(answer.get("output"), list):
             raise ProviderError(f"what came back is no response: {str(answer)[:200]!r}")
         reason = _finish_reason(answer)
         text, refusal = _said(answer, "text"), _said(answer, "refusal")
@@ -54,31 +53,29 @@ class Responses:
             finish_reason="content_filter" if refusal else reason,
             usage=_usage(answer),
             reasoning=_reasoning(answer),
-            model=answer.model,
-            request_id=answer._request_id,  # noqa: SLF001  # the SDK documents it as public
+            model=answer.get("model"),
+            request_id=request_id,
         )
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer piece by piece, until the event that says how it ended."""
         refusal, said = "", False
-        with translated():
-            body = self._body(request) | {"stream": True}
-            events = await self._client.sdk.responses.create(**body)
-            async with events, aclosing(understood(events)) as each:
-                async for event in each:
-                    kind = getattr(event, "type", None)
-                    if kind == "response.refusal.delta":
-                        refusal += event.delta
-                    elif kind in _LAST:
-                        yield _last_chunk(event.response, refusal, said=said)
-                        return
-                    elif chunk := _chunk(kind, event):
-                        said = said or bool(chunk.text)
-                        yield chunk
+        async with aclosing(self._client.events(_PATH, self._body(request))) as events:
+            async for event in events:
+                kind = event.get("type")
+                if kind == "response.refusal.delta":
+                    refusal += _delta(event)
+                elif kind in _LAST:
+                    yield _last_chunk(event.get("response") or {}, refusal, said=said)
+                    await drained(events)
+                    return
+                elif chunk := _chunk(kind, event):
+                    said = said or bool(chunk.text)
+                    yield chunk
 
-    def _body(self, request: CompletionRequest) -> dict[str, Any]:
+    def _body(self, request: CompletionRequest) -> JSON:
         options = request.options
-        body: dict[str, Any] = {
+        body: JSON = {
             "model": self._model,
             "input": [_message(message) for message in request.messages],
             "reasoning": _set(effort=options.reasoning_effort, summary=options.reasoning_summary),
@@ -92,10 +89,8 @@ class Responses:
                 )
             if name in _SAME:
                 body[name] = value
-        return {name: value for name, value in body.items() if value not in (None, {})} | {
-            "extra_body": options.extra_body,
-            "extra_headers": self._client.headers,
-        }
+        said = {name: value for name, value in body.items() if value not in (None, {})}
+        return said | (options.extra_body or {})
 
 
 _UNKNOWN = ("frequency_penalty", "presence_penalty", "stop", "seed", "logit_bias", "max_tokens")
@@ -112,19 +107,19 @@ _SAME = (
 _LAST = ("response.completed", "response.incomplete")
 
 
-def _set(**fields: Any) -> dict[str, Any]:
+def _set(**fields: Any) -> JSON:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message) -> JSON:
     if not message.images:
         return {"role": message.role, "content": message.content}
     text = [{"type": "input_text", "text": message.content}] if message.content else []
-    images = [{"type": "input_image", "image_url": image_url(one)} for one in message.images]
+    images = [{"type": "input_image", "image_url": one.data_url} for one in message.images]
     return {"role": message.role, "content": [*text, *images]}
 
 
-def _format(wanted: JSONObject | JSONSchema | None) -> dict[str, Any] | None:
+def _format(wanted: JSONObject | JSONSchema | None) -> JSON | None:
     if wanted is None:
         return None
     if isinstance(wanted, JSONObject):
@@ -133,68 +128,76 @@ def _format(wanted: JSONObject | JSONSchema | None) -> dict[str, Any] | None:
     return {"type": "json_schema", "name": wanted.name, "schema": schema, "strict": is_strict}
 
 
-def _chunk(kind: str | None, event: Any) -> Chunk | None:
+def _chunk(kind: object, event: JSON) -> Chunk | None:
     match kind:
         case "response.output_text.delta":
-            return Chunk(event.delta)
+            return Chunk(_delta(event))
         case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
-            return Chunk(reasoning=event.delta)
+            return Chunk(reasoning=_delta(event))
         case "response.failed":
-            raise reported(_error_of(event.response))
+            raise _failure(event.get("response") or {})
         case "error":
-            raise reported({"message": event.message, "code": event.code, "type": event.code})
+            raise reported(event)
         case str():
             return None
-    raise ProviderError(f"an event of the stream has no type: {str(event)[:200]!r}")
+    raise InterruptedStreamError(f"an event of the stream has no type: {str(event)[:200]!r}")
 
 
-def _last_chunk(response: Response, refusal: str, *, said: bool) -> Chunk:
+def _delta(event: JSON) -> str:
+    delta = event.get("delta")
+    if not isinstance(delta, str):
+        raise InterruptedStreamError(f"an event of the stream has no text: {str(event)[:200]!r}")
+    return delta
+
+
+def _last_chunk(response: JSON, refusal: str, *, said: bool) -> Chunk:
     if refusal and not said:
         raise ContentFilterError(f"the model refused: {refusal}")
     reason: FinishReason = "content_filter" if refusal else _finish_reason(response)
     return Chunk(finish_reason=reason, usage=_usage(response))
 
 
-def _finish_reason(response: Response) -> FinishReason:
-    if response.status == "completed":
-        return "stop"
-    if response.status == "incomplete":
-        reason = response.incomplete_details and response.incomplete_details.reason
-        return "content_filter" if reason == "content_filter" else "length"
-    if response.status == "failed":
-        raise reported(_error_of(response))
-    raise ProviderError(f"the response ended with the status {response.status!r}")
+def _finish_reason(response: JSON) -> FinishReason:
+    match response:
+        case {"status": "completed"}:
+            return "stop"
+        case {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}:
+            return "content_filter"
+        case {"status": "incomplete"}:
+            return "length"
+        case {"status": "failed"}:
+            raise _failure(response)
+    raise ProviderError(f"the response ended with the status {response.get('status')!r}")
 
 
-def _error_of(response: Response) -> dict[str, Any]:
-    error = response.error
-    code = error.code if error else "server_error"
-    return {"message": error.message if error else "the response failed", "code": code}
+def _failure(response: JSON) -> ProviderError:
+    unsaid = {"message": "the response failed", "code": "server_error"}
+    return reported(response.get("error") or unsaid)
 
 
-def _said(response: Response, what: str) -> str:
-    parts = (part for item in response.output for part in getattr(item, "content", None) or ())
-    return _joined((part for part in parts if part.type != "reasoning_text"), what)
+def _said(response: JSON, what: str) -> str:
+    parts = (part for item in response["output"] for part in item.get("content") or ())
+    return _joined((part for part in parts if part.get("type") != "reasoning_text"), what)
 
 
-def _reasoning(response: Response) -> str:
-    items = [item for item in response.output if item.type == "reasoning"]
-    summaries = (part for item in items for part in item.summary or ())
-    return _joined(summaries, "text")
+def _reasoning(response: JSON) -> str:
+    items = (item for item in response["output"] if item.get("type") == "reasoning")
+    return _joined((part for item in items for part in item.get("summary") or ()), "text")
 
 
-def _joined(parts: Iterable[Any], what: str) -> str:
-    return "".join(getattr(part, what, None) or "" for part in parts)
+def _joined(parts: Iterable[JSON], what: str) -> str:
+    return "".join(part.get(what) or "" for part in parts)
 
 
-def _usage(response: Response) -> Usage | None:
-    usage = response.usage
-    if usage is None:
+def _usage(response: JSON) -> Usage | None:
+    usage = response.get("usage")
+    if not isinstance(usage, dict):
         return None
-    of_input, of_output = usage.input_tokens_details, usage.output_tokens_details
+    of_input = usage.get("input_tokens_details") or {}
+    of_output = usage.get("output_tokens_details") or {}
     return Usage(
-        usage.input_tokens,
-        usage.output_tokens,
-        cached_input_tokens=(of_input.cached_tokens if of_input else 0) or 0,
-        reasoning_tokens=(of_output.reasoning_tokens if of_output else 0) or 0,
+        usage.get("input_tokens") or 0,
+        usage.get("output_tokens") or 0,
+        cached_input_tokens=of_input.get("cached_tokens") or 0,
+        reasoning_tokens=of_output.get("reasoning_tokens") or 0,
     )

@@ -25,7 +25,7 @@ def strict(wanted: JSONSchema) -> tuple[Mapping[str, Any], bool]:
     closed: then the schema is sent as it was given, without strict mode.
     """
     if not wanted.strict or _has_open_object(wanted.schema):
-        return wanted.schema, False
+        return dict(wanted.schema), False
     return _closed(wanted.schema), True
 
 

@@ -6,15 +6,26 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from ragcore import BindingOptions, Secret, option
+from ragcore.options import Prefixes
+from ragcore.wire import ADDRESS, HEADER, HEADERS
 
 OPENAI_URL = "https://api.openai.com/v1"
 
 TokenProvider = Callable[[], str | Awaitable[str]]
 
-_HTTP_CLIENT = "An httpx2.AsyncClient of your own, with its proxies and limits; you close it."
-_HEADERS = "HTTP headers sent with each request."
-_CONNECTIONS = "Most connections open at once."
-SDK_CONNECTIONS = 1000
+
+# Fields that every connection ends with.
+DEFAULT_HEADERS = option(
+    "HTTP headers sent with each request.", default=None, secret=True, check=HEADERS
+)
+MAX_CONNECTIONS = option(
+    "Most connections open at once.", default=None, minimum=1, provider_default=1000
+)
+HTTP_CLIENT = option(
+    "An httpx2.AsyncClient of your own, with its proxies and limits; you close it.",
+    default=None,
+    env=None,
+)
 
 
 class OpenAIOptions(
@@ -24,10 +35,11 @@ class OpenAIOptions(
 ):
     """An account of OpenAI, or a server that pretends to be OpenAI."""
 
-    api_key: Secret | None = option("Key of the account.", default=None, secret=True)
+    api_key: Secret | None = option("Key of the account.", default=None, secret=True, check=HEADER)
     base_url: str | None = option(
-        "Where the service is.",
+        "Base URL of the service.",
         default=None,
+        check=ADDRESS,
         env=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
         provider_default=OPENAI_URL,
     )
@@ -41,11 +53,9 @@ class OpenAIOptions(
         default=None,
         env=("OPENAI_PROJECT_ID", "OPENAI_PROJECT"),
     )
-    default_headers: dict[str, str] | None = option(_HEADERS, default=None, secret=True)
-    max_connections: int | None = option(
-        _CONNECTIONS, default=None, minimum=1, provider_default=SDK_CONNECTIONS
-    )
-    http_client: Any = option(_HTTP_CLIENT, default=None, env=None)
+    default_headers: dict[str, str] | None = DEFAULT_HEADERS
+    max_connections: int | None = MAX_CONNECTIONS
+    http_client: Any = HTTP_CLIENT
 
 
 _CREDENTIALS = ("api_key", "ad_token", "ad_token_provider")
@@ -58,12 +68,14 @@ _DEPLOYMENT = "Deployment that the reference azure:default means."
 class AzureConnection(BindingOptions, any_of=_CREDENTIALS):
     """A resource of Azure OpenAI; fields that both tasks have."""
 
-    endpoint: str = option("Address of the resource, such as https://NAME.openai.azure.com.")
+    endpoint: str = option(
+        "Address of the resource, such as https://NAME.openai.azure.com.", check=ADDRESS
+    )
     api_key: Secret | None = option(
-        "Key of the resource.", default=None, secret=True, unless=_CREDENTIALS
+        "Key of the resource.", default=None, secret=True, unless=_CREDENTIALS, check=HEADER
     )
     ad_token: Secret | None = option(
-        "Entra ID (Azure AD) token.", default=None, secret=True, unless=_CREDENTIALS
+        "Entra ID (Azure AD) token.", default=None, secret=True, unless=_CREDENTIALS, check=HEADER
     )
     ad_token_provider: TokenProvider | None = option(
         "Function that returns an Entra ID token, or an awaitable of one; called per request.",
@@ -73,11 +85,9 @@ class AzureConnection(BindingOptions, any_of=_CREDENTIALS):
     deployment: str | None = option(
         "Deployment to ask, if the reference names the model it is of.", default=None, env=None
     )
-    default_headers: dict[str, str] | None = option(_HEADERS, default=None, secret=True)
-    max_connections: int | None = option(
-        _CONNECTIONS, default=None, minimum=1, provider_default=SDK_CONNECTIONS
-    )
-    http_client: Any = option(_HTTP_CLIENT, default=None, env=None)
+    default_headers: dict[str, str] | None = DEFAULT_HEADERS
+    max_connections: int | None = MAX_CONNECTIONS
+    http_client: Any = HTTP_CLIENT
 
 
 class AzureOpenAIOptions(AzureConnection, binding="azure_openai"):
@@ -106,6 +116,11 @@ class AzureEmbeddingOptions(AzureConnection, binding="azure_embedding"):
     )
 
 
+def _call_option(help: str, **declared: Any) -> Any:  # noqa: A002  # as option() calls it
+    """Declare an option that a single call may set, and that is not sent where nobody does."""
+    return option(help, default=None, scope="call", **declared)
+
+
 _TEMPERATURE = "Randomness; 0 takes the likeliest token, as far as the service can."
 _TOP_P = "Sample among the likeliest tokens that add up to this probability."
 _FREQUENCY_PENALTY = "Makes tokens less likely the more often they were there."
@@ -115,10 +130,10 @@ _PRESENCE_PENALTY = "Makes tokens less likely that were there at all."
 class Sampling(BindingOptions):
     """How the next token is chosen; services differ in what they take."""
 
-    temperature: float | None = option(_TEMPERATURE, default=None, scope="call")
-    top_p: float | None = option(_TOP_P, default=None, scope="call")
-    frequency_penalty: float | None = option(_FREQUENCY_PENALTY, default=None, scope="call")
-    presence_penalty: float | None = option(_PRESENCE_PENALTY, default=None, scope="call")
+    temperature: float | None = _call_option(_TEMPERATURE)
+    top_p: float | None = _call_option(_TOP_P)
+    frequency_penalty: float | None = _call_option(_FREQUENCY_PENALTY)
+    presence_penalty: float | None = _call_option(_PRESENCE_PENALTY)
 
 
 class OpenAISampling(BindingOptions):
@@ -129,17 +144,13 @@ class OpenAISampling(BindingOptions):
         https://platform.openai.com/docs/api-reference/chat/create
     """
 
-    temperature: float | None = option(
-        _TEMPERATURE, default=None, scope="call", minimum=0, maximum=2, provider_default=1
+    temperature: float | None = _call_option(_TEMPERATURE, minimum=0, maximum=2, provider_default=1)
+    top_p: float | None = _call_option(_TOP_P, minimum=0, maximum=1, provider_default=1)
+    frequency_penalty: float | None = _call_option(
+        _FREQUENCY_PENALTY, minimum=-2, maximum=2, provider_default=0
     )
-    top_p: float | None = option(
-        _TOP_P, default=None, scope="call", minimum=0, maximum=1, provider_default=1
-    )
-    frequency_penalty: float | None = option(
-        _FREQUENCY_PENALTY, default=None, scope="call", minimum=-2, maximum=2, provider_default=0
-    )
-    presence_penalty: float | None = option(
-        _PRESENCE_PENALTY, default=None, scope="call", minimum=-2, maximum=2, provider_default=0
+    presence_penalty: float | None = _call_option(
+        _PRESENCE_PENALTY, minimum=-2, maximum=2, provider_default=0
     )
 
 
@@ -149,66 +160,42 @@ class ChatOptions(BindingOptions):
     api: Literal["chat", "responses"] = option(
         "Which API is asked: Chat Completions, or OpenAI's Responses.", default="chat"
     )
-    max_tokens: int | None = option(
+    max_tokens: int | None = _call_option(
         "Longest answer in tokens, for services that know no max_completion_tokens.",
-        default=None,
-        scope="call",
         minimum=1,
         same_as="max_output_tokens",
     )
-    max_completion_tokens: int | None = option(
-        "Longest answer in tokens, reasoning included.",
-        default=None,
-        scope="call",
-        minimum=1,
-        same_as="max_output_tokens",
+    max_completion_tokens: int | None = _call_option(
+        "Longest answer in tokens, reasoning included.", minimum=1, same_as="max_output_tokens"
     )
-    stop: list[str] | None = option(
-        "Texts that end the answer; they are not part of it.", default=None, scope="call"
+    stop: list[str] | None = _call_option("Texts that end the answer; they are not part of it.")
+    seed: int | None = _call_option(
+        "The same one gives the same answer, as far as the service can."
     )
-    seed: int | None = option(
-        "The same one gives the same answer, as far as the service can.",
-        default=None,
-        scope="call",
+    logit_bias: dict[str, int] | None = _call_option(
+        "Makes tokens, named by their number, likelier or less so, -100 to 100."
     )
-    logit_bias: dict[str, int] | None = option(
-        "Makes tokens, named by their number, likelier or less so, -100 to 100.",
-        default=None,
-        scope="call",
+    reasoning_effort: str | None = _call_option(
+        "How long to think first: none, minimal, low, medium, high, as the model knows."
     )
-    reasoning_effort: str | None = option(
-        "How long to think first: none, minimal, low, medium, high, as the model knows.",
-        default=None,
-        scope="call",
+    reasoning_summary: Literal["auto", "concise", "detailed"] | None = _call_option(
+        "How to show the reasoning; Responses API only."
     )
-    reasoning_summary: Literal["auto", "concise", "detailed"] | None = option(
-        "How to show the reasoning; Responses API only.", default=None, scope="call"
+    verbosity: str | None = _call_option("How wordy: low, medium, high.")
+    service_tier: str | None = _call_option(
+        "Which processing to use: auto, default, flex, priority."
     )
-    verbosity: str | None = option("How wordy: low, medium, high.", default=None, scope="call")
-    service_tier: str | None = option(
-        "Which processing to use: auto, default, flex, priority.", default=None, scope="call"
+    safety_identifier: str | None = _call_option(
+        "Stands for your user where the service looks for abuse; hash it."
     )
-    safety_identifier: str | None = option(
-        "Stands for your user where the service looks for abuse; hash it.",
-        default=None,
-        scope="call",
+    prompt_cache_key: str | None = _call_option(
+        "Requests with the same one find each other's cached prompts."
     )
-    prompt_cache_key: str | None = option(
-        "Requests with the same one find each other's cached prompts.", default=None, scope="call"
-    )
-    user: str | None = option(
-        "Older name of safety_identifier and prompt_cache_key.", default=None, scope="call"
-    )
-    store: bool | None = option(
-        "Keep the answer at the service, for its evaluations.", default=None, scope="call"
-    )
-    metadata: dict[str, str] | None = option(
-        "Labels of a stored answer.", default=None, scope="call"
-    )
-    extra_body: dict[str, Any] | None = option(
-        "Further fields of the request, as the service documents them.",
-        default=None,
-        scope="call",
+    user: str | None = _call_option("Older name of safety_identifier and prompt_cache_key.")
+    store: bool | None = _call_option("Keep the answer at the service, for its evaluations.")
+    metadata: dict[str, str] | None = _call_option("Labels of a stored answer.")
+    extra_body: dict[str, Any] | None = _call_option(
+        "Further fields of the request, as the service documents them."
     )
 
 
@@ -216,30 +203,20 @@ class OpenAILLMOptions(ChatOptions, OpenAISampling, binding="openai_llm"):
     """How a model of OpenAI or Azure OpenAI answers."""
 
 
-class VectorOptions(BindingOptions):
+class VectorOptions(Prefixes):
     """How texts become vectors; what is unset is the service's own default."""
 
-    encoding_format: Literal["base64", "float"] | None = option(
+    encoding_format: Literal["base64", "float"] | None = _call_option(
         "How vectors travel; as base64 they are a quarter as long.",
-        default=None,
-        scope="call",
         provider_default="base64 where the service is known to send it",
     )
-    query_prefix: str | None = option("Text put before each query.", default=None, scope="call")
-    document_prefix: str | None = option(
-        "Text put before each document.", default=None, scope="call"
-    )
-    input_types: dict[str, str] | None = option(
+    input_types: dict[str, str] | None = _call_option(
         "What to send as input_type for 'query' and for 'document', where the service reads it, "
         'such as {"query": "query", "document": "passage"}.',
-        default=None,
-        scope="call",
     )
-    user: str | None = option("Stands for your user; hash it.", default=None, scope="call")
-    extra_body: dict[str, Any] | None = option(
-        "Further fields of the request, as the service documents them.",
-        default=None,
-        scope="call",
+    user: str | None = _call_option("Stands for your user; hash it.")
+    extra_body: dict[str, Any] | None = _call_option(
+        "Further fields of the request, as the service documents them."
     )
 
 
