@@ -52,11 +52,17 @@ import pytest
 for module in pkgutil.iter_modules(__path__, f"{__name__}."):
     pytest.register_assert_rewrite(module.name)
 
-from ragcore.testing.contracts._completion import CompletionContract, LocalCompletionContract
-from ragcore.testing.contracts._embedding import EmbeddingContract, LocalEmbeddingContract
+from ragcore.testing.contracts._completion import (
+    CompletionContract,
+    HTTPCompletionContract,
+    LocalCompletionContract,
+)
+from ragcore.testing.contracts._embedding import (
+    EmbeddingContract,
+    HTTPEmbeddingContract,
+    LocalEmbeddingContract,
+)
 from ragcore.testing.contracts._http import Case
-from ragcore.testing.contracts._http_completion import HTTPCompletionContract
-from ragcore.testing.contracts._http_embedding import HTTPEmbeddingContract
 from ragcore.testing.contracts._model import SECRET
 from ragcore.testing.contracts._plugin import PluginContract
 
