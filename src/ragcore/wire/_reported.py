@@ -139,7 +139,8 @@ def _kind(told: tuple[str, ...], status: int | None, codes: Mapping[str, _Kind])
 def _message(words: str, status: int | None, headers: _Headers, phrase: Phrase | None) -> str:
     said = shortened(words) or f"the service answered {status or 'with an error'} and said no more"
     if status in _REDIRECTS:
-        return f"{said}; the service moved to {_header(headers, 'location')}: name that address"
+        place = _header(headers, "location") or "another address"
+        return f"{said}; the service moved to {place}: name that address"
     return f"{said}; {phrase.cure}" if phrase and phrase.cure else said
 
 
