@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Awaitable, Callable, Coroutine
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
@@ -20,9 +19,6 @@ class FakeClock:
         with FakeClock() as clock:
             clock.run(call())
             assert clock.time == 30.0
-
-    Attributes:
-        time: Seconds since the clock was made.
     """
 
     def __init__(self) -> None:
@@ -41,61 +37,51 @@ class FakeClock:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._runner.close()
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.threads = 0
+
+    def select(self, timeout: float | None = None) -> Any:
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        if self.threads:
+            # A thread at work takes real time, in which the fake one stands still.
+            return super().select(0.05)
+        if ready := super().select(0):
+            return ready
+        self.now += timeout
+        return []
 
 
 class _FakeClockLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
-        self._now = 0.0
-        self._threads = 0
-        super().__init__(_JumpingSelector(self))
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
 
     def time(self) -> float:
-        return self._now
-
-    def jump(self, seconds: float) -> None:
-        self._now += seconds
-
-    @property
-    def has_threads(self) -> bool:
-        return self._threads > 0
+        return self._jumping.now
 
     def run_in_executor(  # type: ignore[override]  # typeshed's is generic over the arguments
         self, executor: Any, func: Callable[..., T], *args: Any
     ) -> Awaitable[T]:
-        self._threads += 1
+        self._jumping.threads += 1
         future = super().run_in_executor(executor, func, *args)
         future.add_done_callback(self._thread_ended)
         return future
 
     async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
         # From Python 3.12 on with a timeout, which would jump ahead of the threads.
-        self._threads += 1
+        self._jumping.threads += 1
         try:
             await super().shutdown_default_executor(*args, **kwargs)
         finally:
-            self._threads -= 1
+            self._jumping.threads -= 1
 
     def _thread_ended(self, _: Any) -> None:
-        self._threads -= 1
-
-
-class _JumpingSelector(selectors.DefaultSelector):
-    def __init__(self, loop: _FakeClockLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> Any:
-        if timeout is None or timeout <= 0 or self._loop.has_threads:
-            # A thread at work takes real time, in which the fake one stands still.
-            return super().select(timeout if timeout is None or timeout <= 0 else 0.05)
-        if ready := super().select(0):
-            return ready
-        self._loop.jump(timeout)
-        return []
+        self._jumping.threads -= 1

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 
@@ -24,8 +24,6 @@ from ragcore._records import (
 )
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider, hookimpl
 from ragcore.options import BindingOptions, Secret, option
-
-T = TypeVar("T")
 
 DIMENSIONS = 8
 
@@ -121,8 +119,15 @@ def scripted(
         retry: Its default persistence.
         name: What stands before the colon.
     """
-    able = _ABLE if capabilities is None else capabilities
-    return plugin(_ScriptedPlugin(name, able, retry or Retry()), distribution=f"{name}-plugin")
+    shared = {
+        "name": name,
+        "connection": ScriptedOptions,
+        "connect": f"{__name__}:_connect",
+        "backend": f"{__name__}:_ScriptedBackend",
+        "capabilities": _ABLE if capabilities is None else capabilities,
+        "retry": retry or Retry(),
+    }
+    return plugin(_ScriptedPlugin(shared), distribution=f"{name}-plugin")
 
 
 _ABLE = Capabilities(
@@ -137,34 +142,19 @@ _ABLE = Capabilities(
 
 @attrs.frozen
 class _ScriptedPlugin:
-    name: str
-    capabilities: Capabilities
-    retry: Retry
+    shared: dict[str, Any]
 
     @hookimpl
     def ragcore_completion_providers(self) -> Iterator[CompletionProvider]:
-        yield CompletionProvider(
-            name=self.name,
-            connection=ScriptedOptions,
-            options=ScriptedLLMOptions,
-            connect="ragcore.testing._script:_connect",
-            backend="ragcore.testing._script:_ScriptedBackend",
-            capabilities=self.capabilities,
-            retry=self.retry,
-        )
+        yield CompletionProvider(options=ScriptedLLMOptions, **self.shared)
 
     @hookimpl
     def ragcore_embedding_providers(self) -> Iterator[EmbeddingProvider]:
         yield EmbeddingProvider(
-            name=self.name,
-            connection=ScriptedOptions,
             options=ScriptedEmbeddingOptions,
-            connect="ragcore.testing._script:_connect",
-            backend="ragcore.testing._script:_ScriptedBackend",
-            describe="ragcore.testing._script:_describe",
-            tokenizer="ragcore.testing._script:_tokenizer",
-            capabilities=self.capabilities,
-            retry=self.retry,
+            describe=f"{__name__}:_describe",
+            tokenizer=f"{__name__}:_tokenizer",
+            **self.shared,
         )
 
 

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -69,9 +70,7 @@ class Answer:
     @property
     def cut(self) -> tuple[str, ...]:
         """The pieces; one for each word if *pieces* is empty."""
-        words = self.text.split(" ")
-        spaced = [words[0], *(f" {word}" for word in words[1:])]
-        return self.pieces or tuple(piece for piece in spaced if piece)
+        return self.pieces or tuple(filter(None, re.split("(?= )", self.text)))
 
 
 @attrs.frozen
@@ -123,24 +122,20 @@ class Connection:
         self, status: int, body: bytes, headers: dict[str, str] | None = None
     ) -> None:
         """Send an answer in one piece."""
-        self._head(status, {"Content-Length": str(len(body)), **(headers or {})})
-        self._writer.write(body)
-        await self._writer.drain()
+        length = {"Content-Length": str(len(body))}
+        await self._send(_head(status, length | (headers or {})) + body)
 
     async def begin(self, headers: dict[str, str]) -> None:
         """Begin a 200 whose body comes in chunks."""
-        self._head(200, {"Transfer-Encoding": "chunked", **headers})
-        await self._writer.drain()
+        await self._send(_head(200, {"Transfer-Encoding": "chunked", **headers}))
 
     async def chunk(self, data: bytes) -> None:
         """Send one chunk."""
-        self._writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-        await self._writer.drain()
+        await self._send(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
     async def finish(self) -> None:
         """Send the end of the body."""
-        self._writer.write(b"0\r\n\r\n")
-        await self._writer.drain()
+        await self._send(b"0\r\n\r\n")
 
     async def break_off(self, how: str) -> None:
         """Stop in the middle of a body, as :class:`Broken` says."""
@@ -153,9 +148,14 @@ class Connection:
         else:
             await self.finish()
 
-    def _head(self, status: int, headers: dict[str, str]) -> None:
-        lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in headers.items())]
-        self._writer.write("\r\n".join([*lines, "", ""]).encode())
+    async def _send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+
+def _head(status: int, headers: dict[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 class Service:
@@ -244,17 +244,17 @@ class Service:
         self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         answering = asyncio.create_task(self._reply(request, Connection(writer)))
-        gone = asyncio.create_task(_gone(reader))
         try:
-            await asyncio.wait([answering, gone], return_when=asyncio.FIRST_COMPLETED)
-            if not answering.done():
-                self.left += 1
-                raise ConnectionError
+            while not answering.done():
+                # Reading would take the next request away, and nothing else tells.
+                if reader.at_eof() or reader.exception():
+                    self.left += 1
+                    raise ConnectionError
+                await asyncio.wait([answering], timeout=0.005)
             answering.result()
         finally:
             answering.cancel()
-            gone.cancel()
-            await asyncio.wait([answering, gone])
+            await asyncio.wait([answering])
 
 
 async def _until(is_so: Callable[[], bool]) -> None:
@@ -262,13 +262,6 @@ async def _until(is_so: Callable[[], bool]) -> None:
         # The server counts what it sees; nobody is told.
         while not is_so():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-
-
-async def _gone(reader: asyncio.StreamReader) -> None:
-    """Wait until the client has closed the connection."""
-    # Reading would take the next request away, and nothing else tells.
-    while not reader.at_eof() and not reader.exception():  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
 
 
 async def _read(reader: asyncio.StreamReader, connection: int) -> Request | None:

@@ -80,16 +80,13 @@ and a stream in ``_completion.py``::
 '''
 
 from ragcore.wire._checks import ADDRESS, HEADER, HEADERS
-from ragcore.wire._http_error import http_error
 from ragcore.wire._phrases import Phrase
 from ragcore.wire._readers import Event, drained, event_stream, lines
 from ragcore.wire._redacted import redacted
-from ragcore.wire._reported import reported
-from ragcore.wire._retry_after import retry_after
+from ragcore.wire._reported import http_error, reported, retry_after
 from ragcore.wire._said import described, said
 from ragcore.wire._thinking import ThinkingSplitter, split_thinking
-from ragcore.wire._translating import translating
-from ragcore.wire._transport import transport_error
+from ragcore.wire._transport import translating, transport_error
 
 __all__ = [
     "ADDRESS",

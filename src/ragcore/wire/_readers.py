@@ -47,15 +47,34 @@ async def event_stream(
     Source:
         https://html.spec.whatwg.org/multipage/server-sent-events.html, section 9.2.6
     """
-    reading = _Events(empty=empty)
+    fields: dict[str, list[str]] = {}
+    stray = ""
     async with aclosing(_split(pieces, translate=True)) as each:
         async for line in each:
-            if event := reading.read(line):
-                yield event
-    if event := reading.end():
+            if stray or line.lstrip().startswith(("{", "[{", "<")):
+                stray += f"{line}\n"[: _LONGEST_BODY - len(stray)]
+            elif line:
+                _take(fields, line)
+            else:
+                if event := _event(fields, empty=empty):
+                    yield event
+                fields.clear()
+    if event := _event(fields, empty=empty):
         yield event
-    if reading.stray:
-        raise reported(reading.stray, unknown=UnavailableError)
+    if stray:
+        raise reported(stray, unknown=UnavailableError)
+
+
+def _take(fields: dict[str, list[str]], line: str) -> None:
+    name, _, value = line.partition(":")
+    # No service can go on where a stream broke, so "id" and "retry" say nothing here.
+    if name in ("data", "event"):
+        fields.setdefault(name, []).append(value.removeprefix(" "))
+
+
+def _event(fields: dict[str, list[str]], *, empty: bool) -> Event | None:
+    event = Event("\n".join(fields.get("data", ())), fields.get("event", [""])[-1])
+    return event if event.data or (event.event and empty) else None
 
 
 def lines(pieces: AsyncIterable[bytes]) -> AsyncGenerator[str, None]:
@@ -97,38 +116,3 @@ async def _split(pieces: AsyncIterable[bytes], *, translate: bool) -> AsyncGener
     for line in "".join((*held, decoder.decode(b"", final=True))).split("\n"):
         if line:
             yield line
-
-
-class _Events:
-    """The event that is being read; *stray* is what is no field of any."""
-
-    def __init__(self, *, empty: bool) -> None:
-        self.stray = ""
-        self._takes_empty = empty
-        self._data: list[str] = []
-        self._event = ""
-
-    def read(self, line: str) -> Event | None:
-        """Return the event that *line* ends, if it does."""
-        if self.stray or line.lstrip().startswith(("{", "[{", "<")):
-            if len(self.stray) < _LONGEST_BODY:
-                self.stray += f"{line[:_LONGEST_BODY]}\n"
-        elif line:
-            self._take(*line.split(":", 1))
-        else:
-            return self.end()
-        return None
-
-    def end(self) -> Event | None:
-        """Return the event, if it is one, and begin the next."""
-        data, event = "\n".join(self._data), self._event
-        self._data, self._event = [], ""
-        is_event = data or (event and self._takes_empty)
-        return Event(data, event) if is_event else None
-
-    def _take(self, name: str, value: str = "") -> None:
-        # No service can go on where a stream broke, so "id" and "retry" say nothing here.
-        if name == "data":
-            self._data.append(value.removeprefix(" "))
-        elif name == "event":
-            self._event = value.removeprefix(" ")

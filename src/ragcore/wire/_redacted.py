@@ -5,27 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from ragcore.options import Secret, secrets_in, without
-
-
-class _Redacting(logging.Filter):
-    """Replaces *values* in the message, its arguments and the traceback of a record."""
-
-    def __init__(self, values: Iterable[str]) -> None:
-        super().__init__()
-        self._values = tuple(values)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        redacted = without(message, self._values)
-        if redacted != message:
-            record.msg, record.args = redacted, ()
-        if record.exc_info and not record.exc_text:
-            record.exc_text = logging.Formatter().formatException(record.exc_info)
-        if record.exc_text:
-            record.exc_text = without(record.exc_text, self._values)
-        return True
 
 
 @contextmanager
@@ -40,15 +22,27 @@ def redacted(loggers: Iterable[str], *secrets: Secret | None) -> Iterator[None]:
         secrets: None of them counts as a secret if it is None.
     """
     values = [one.get() for secret in secrets for one in secrets_in(secret) if one.get()]
-    redacting = _Redacting(values)
+    redact = partial(_redact, values=values)
     found = [logging.getLogger(name) for name in _with_children(loggers)] if values else []
     for logger in found:
-        logger.addFilter(redacting)
+        logger.addFilter(redact)
     try:
         yield
     finally:
         for logger in found:
-            logger.removeFilter(redacting)
+            logger.removeFilter(redact)
+
+
+def _redact(record: logging.LogRecord, values: Iterable[str]) -> bool:
+    message = record.getMessage()
+    redacted = without(message, values)
+    if redacted != message:
+        record.msg, record.args = redacted, ()
+    if record.exc_info and not record.exc_text:
+        record.exc_text = logging.Formatter().formatException(record.exc_info)
+    if record.exc_text:
+        record.exc_text = without(record.exc_text, values)
+    return True
 
 
 def _with_children(names: Iterable[str]) -> set[str]:

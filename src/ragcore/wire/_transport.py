@@ -1,11 +1,16 @@
-"""What went wrong below HTTP: one table, by the names of classes, so that nothing is imported."""
+"""
+What an exception means: an SDK's, by a plugin's table, and the network's, by one table for all.
+
+The network's rows name classes, so that nothing is imported.
+"""
 
 from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 import attrs
 
@@ -14,9 +19,13 @@ from ragcore.errors import (
     ProviderError,
     RagcoreError,
     RequestTimeoutError,
+    TransientError,
     UnavailableError,
 )
 from ragcore.wire._said import described
+
+Row = Callable[[Any], RagcoreError]
+NameT = TypeVar("NameT", bound=type[BaseException] | str)
 
 
 @attrs.frozen
@@ -78,6 +87,44 @@ _SAME_AS_HTTPX = ("httpx2", "httpcore", "httpcore2")
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 _DEEPEST = 20
+
+
+@contextmanager
+def translating(rows: Mapping[NameT, Row], address: str | None = None) -> Iterator[None]:
+    """
+    Raise ragcore's errors where a block raises what has a row in *rows*, or the network's.
+
+    For a plugin's ``_errors.py``. ragcore's own errors pass, and so do a cancellation and what has
+    no row.
+
+    Args:
+        rows: By class, or by the name of one that not every release of an SDK has. Of the classes
+            that an exception is an instance of, the nearest counts. A row is a function that makes
+            the error, or the error's class. One that is worth another attempt is about the
+            network: what really happened is looked for behind the exception.
+        address: What is asked, for messages.
+    """
+    try:
+        yield
+    except RagcoreError:
+        raise
+    except Exception as exc:
+        # Classes that are named may not be imported here, so none can be caught.
+        error = _translation(exc, dict[Any, Row](rows), address)
+        if error is None:
+            raise
+        raise error from exc
+
+
+def _translation(exc: Exception, rows: dict[Any, Row], address: str | None) -> RagcoreError | None:
+    keys = (key for kind in type(exc).__mro__ for key in (kind, kind.__name__))
+    row = next((rows[key] for key in keys if key in rows), None)
+    if row is None:
+        return transport_error(exc, address)
+    if not isinstance(row, type):
+        return row(exc)
+    behind = transport_error(exc, address) if issubclass(row, TransientError) else None
+    return behind or row(described(exc))
 
 
 def transport_error(exc: BaseException, address: str | None = None) -> ProviderError | None:

@@ -45,26 +45,25 @@ The tests are coroutines: ``pip install 'lightrag-core[testing]'``, and tell pyt
 """
 # ruff: noqa: E402  # pytest explains the asserts of a module only if it is told before the import
 
+import pkgutil
+
 import pytest
 
-pytest.register_assert_rewrite(
-    *(
-        f"{__name__}.{module}"
-        for module in (
-            "_completion",
-            "_embedding",
-            "_http_completion",
-            "_http_embedding",
-            "_plugin",
-        )
-    )
-)
+for module in pkgutil.iter_modules(__path__, f"{__name__}."):
+    pytest.register_assert_rewrite(module.name)
 
-from ragcore.testing.contracts._case import SECRET, Case
-from ragcore.testing.contracts._completion import CompletionContract, LocalCompletionContract
-from ragcore.testing.contracts._embedding import EmbeddingContract, LocalEmbeddingContract
-from ragcore.testing.contracts._http_completion import HTTPCompletionContract
-from ragcore.testing.contracts._http_embedding import HTTPEmbeddingContract
+from ragcore.testing.contracts._completion import (
+    CompletionContract,
+    HTTPCompletionContract,
+    LocalCompletionContract,
+)
+from ragcore.testing.contracts._embedding import (
+    EmbeddingContract,
+    HTTPEmbeddingContract,
+    LocalEmbeddingContract,
+)
+from ragcore.testing.contracts._http import Case
+from ragcore.testing.contracts._model import SECRET
 from ragcore.testing.contracts._plugin import PluginContract
 
 __all__ = [

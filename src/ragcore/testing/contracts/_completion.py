@@ -1,27 +1,29 @@
-"""What every model that completes keeps."""
+"""What every model that completes keeps, on this machine or asked through a double."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 
-from ragcore import (
-    Completion,
-    CompletionModel,
-    Image,
-    JSONSchema,
-    RagcoreError,
-    UnsupportedError,
-    user,
-)
-from ragcore.testing.contracts._case import SECRET
+import ragcore
+from ragcore import Completion, CompletionModel, Image, JSONSchema, assistant, errors, user
+from ragcore.testing.contracts._http import HTTPContract, however_it_breaks
+from ragcore.testing.contracts._model import ModelContract
+from ragcore.testing.server import Answer, Broken, Failure
 
 QUESTION = "Who wrote Faust?"
 PICTURE = user("What is it?", images=[Image.from_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))])
 SCHEMA = JSONSchema({"type": "object", "properties": {"author": {"type": "string"}}})
+
+
+async def complete(model: CompletionModel) -> Completion:
+    """Return an answer in one piece."""
+    return await model.complete(QUESTION)
 
 
 async def read(model: CompletionModel, **options: Any) -> Completion:
@@ -32,7 +34,12 @@ async def read(model: CompletionModel, **options: Any) -> Completion:
     return chunks.completion
 
 
-class CompletionContract:
+Ask = Callable[[CompletionModel], Awaitable[Completion]]
+
+whole_and_streamed = pytest.mark.parametrize("ask", [complete, read], ids=["whole", "streamed"])
+
+
+class CompletionContract(ModelContract[CompletionModel]):
     """
     What every model that completes keeps.
 
@@ -41,12 +48,9 @@ class CompletionContract:
         json_schema: Whether the model makes its answers fit a schema.
     """
 
+    asks = (complete, read)
     images: bool = True
     json_schema: bool = True
-
-    def opened(self, **options: Any) -> AbstractAsyncContextManager[CompletionModel]:
-        """Return a model, not yet open, that answers any question; *options* are keywords of it."""
-        raise NotImplementedError(f"{type(self).__name__} says which model is asked: opened()")
 
     async def test_it_answers(self) -> None:
         """A call returns text, and why it ended."""
@@ -73,56 +77,22 @@ class CompletionContract:
         async with self.opened() as model:
             async with model.stream(QUESTION) as chunks:
                 await anext(chunks)
-            answer = await model.complete(QUESTION)
-
-        assert answer.text
-
-    async def test_a_cancelled_call_leaves_the_model_usable(self) -> None:
-        """The call ends as cancelled, and another one is answered."""
-        async with self.opened() as model:
-            call = asyncio.create_task(model.complete(QUESTION))
-            await asyncio.sleep(0)
-            if call.cancel():  # else it is answered already
-                with pytest.raises(asyncio.CancelledError):
-                    await call
-            answer = await model.complete(QUESTION)
-
-        assert answer.text
+            await complete(model)
 
     async def test_calls_run_side_by_side(self) -> None:
         """Several calls and streams at once are all answered."""
         async with self.opened() as model:
-            calls = [model.complete(QUESTION), read(model), model.complete(QUESTION), read(model)]
-            answers = await asyncio.gather(*calls)
-
-        assert all(answer.text for answer in answers)
-
-    def test_it_works_in_one_event_loop_after_another(self) -> None:
-        """Nothing of the first loop is used in the second."""
-
-        async def once() -> str:
-            async with self.opened() as model:
-                return (await model.complete(QUESTION)).text
-
-        assert all([asyncio.run(once()), asyncio.run(once())])
-
-    async def test_an_option_that_is_not_there_is_named(self) -> None:
-        """A misspelt option is not dropped in silence; its error shows no key."""
-        with pytest.raises(RagcoreError, match="no_such_option") as caught:
-            async with self.opened(no_such_option=1):
-                pass
-
-        assert SECRET not in str(caught.value)
+            await asyncio.gather(*(ask(model) for ask in self.asks * 2))
 
     async def test_what_it_lacks_is_refused(self) -> None:
         """The model has the capabilities that the contract says, and refuses what needs others."""
         async with self.opened() as model:
             claimed = (model.capabilities.images, model.capabilities.json_schema)
             if not self.images:
-                with pytest.raises(UnsupportedError):
+                with pytest.raises(errors.UnsupportedError):
                     await model.complete(PICTURE)
             if not self.json_schema:
-                with pytest.raises(UnsupportedError):
+                with pytest.raises(errors.UnsupportedError):
                     await model.complete(QUESTION, response_format=SCHEMA)
 
         assert claimed == (self.images, self.json_schema)
@@ -139,3 +109,182 @@ class LocalCompletionContract(CompletionContract):
 
         assert (answer.finish_reason, streamed.finish_reason) == ("length", "length")
         assert answer.usage is None or answer.usage.output_tokens == 1
+
+
+class HTTPCompletionContract(HTTPContract[CompletionModel], CompletionContract):
+    """
+    What every service that completes keeps, asked through its double.
+
+    Attributes:
+        image_urls: Whether the service takes addresses of images.
+        reasoning: Whether the double shows the reasoning of an answer.
+        reports_in_stream: Whether the double reports errors inside a stream.
+    """
+
+    answer = Answer()
+    asked_for = QUESTION.encode()
+    image_urls: bool = True
+    reasoning: bool = True
+    reports_in_stream: bool = True
+
+    def model(self, **options: Any) -> AbstractAsyncContextManager[CompletionModel]:
+        """Return the model that completes, not yet open, with *options*."""
+        return ragcore.completion(self.case.reference, **options)
+
+    async def finished(self, ask: Ask, reply: Answer) -> Completion:
+        """Return what becomes of *reply*."""
+        async with self.asked(reply) as (_, model):
+            return await ask(model)
+
+    async def test_what_is_said_arrives(self) -> None:
+        """Every message is sent; text, reason and usage come back."""
+        conversation = [user("Who wrote Faust?"), assistant("He."), user("Whoever is that?")]
+        reply = Answer("It was Goethe", input_tokens=11, output_tokens=5)
+        async with self.asked(reply) as (service, model):
+            answer = await model.complete(conversation, system="One word.")
+        body = service.requests[0].body
+
+        assert (answer.text, answer.finish_reason) == ("It was Goethe", "stop")
+        assert answer.usage is not None
+        assert (answer.usage.input_tokens, answer.usage.output_tokens) == (11, 5)
+        assert body.count(b"One word.") == 1
+        assert all(message.content.encode() in body for message in conversation)
+
+    async def test_pieces_of_a_stream_arrive_as_they_are(self) -> None:
+        """Each piece is a chunk; reason and usage come at the end."""
+        reply = Answer("It was Göthe", pieces=("It", " was", " Gö", "the"), output_tokens=5)
+        async with (
+            self.asked(reply) as (_, model),
+            model.stream("Who wrote Faust?") as chunks,
+        ):
+            pieces = [chunk.text async for chunk in chunks]
+
+        assert [piece for piece in pieces if piece] == ["It", " was", " Gö", "the"]
+        assert chunks.completion.text == "It was Göthe"
+        assert chunks.completion.finish_reason == "stop"
+        assert chunks.completion.usage is not None
+        assert chunks.completion.usage.output_tokens == 5
+
+    @whole_and_streamed
+    async def test_reasoning_is_apart_from_the_text(self, ask: Ask) -> None:
+        """What the model thought first is not in the text."""
+        if not self.reasoning:
+            pytest.skip("the double shows no reasoning")
+        answer = await self.finished(ask, Answer("Goethe", reasoning="Let me see."))
+
+        assert (answer.text, answer.reasoning) == ("Goethe", "Let me see.")
+
+    @whole_and_streamed
+    @pytest.mark.parametrize(
+        ("finish", "error"),
+        [("length", errors.TruncatedResponseError), ("content_filter", errors.ContentFilterError)],
+    )
+    async def test_an_answer_that_is_cut_or_filtered_says_so(
+        self, finish: Any, error: type[Exception], ask: Ask
+    ) -> None:
+        """Such an answer has the reason if it has text, and is an error if it has none."""
+        answer = await self.finished(ask, Answer("Goe", finish=finish))
+
+        assert (answer.text, answer.finish_reason) == ("Goe", finish)
+        with pytest.raises(error):
+            await self.finished(ask, Answer("", finish=finish))
+
+    @whole_and_streamed
+    async def test_an_empty_answer_is_an_error(self, ask: Ask) -> None:
+        """An answer without text is no answer, if nothing says why it is empty."""
+        with pytest.raises(errors.EmptyResponseError):
+            await self.finished(ask, Answer(""))
+
+    async def test_retry_after_is_obeyed(self) -> None:
+        """A wait that the service asks for and the deadline has no room for fails at once."""
+        failure = Failure(429, headers={"Retry-After": "30"})
+        service, error = await self.failed(complete, failure, timeout=10)
+
+        assert isinstance(error, errors.RateLimitError)
+        assert error.retry_after == 30
+        assert len(service.requests) == 1
+
+    @however_it_breaks
+    async def test_a_broken_stream_is_no_short_answer(self, how: Any) -> None:
+        """The error has the text so far, and nothing is asked again."""
+        service, error = await self.failed(read, Broken(how))
+
+        assert isinstance(error, errors.InterruptedStreamError)
+        assert error.text == "Goe"
+        assert len(service.requests) == 1
+
+    async def test_a_stream_that_stalls_ends_with_the_deadline(self) -> None:
+        """The connection is released with it."""
+        async with self.asked(Broken("stall")) as (service, model):
+            with pytest.raises(errors.RequestTimeoutError):
+                await read(model, timeout=0.5)
+            await service.was_left()
+
+        assert service.left == 1
+
+    async def test_an_error_inside_a_stream_is_one(self) -> None:
+        """An error that comes after text ends the call, and nothing is asked again."""
+        if not self.reports_in_stream:
+            pytest.skip("the double reports no error inside a stream")
+        failure = Failure(500, "out of order", "server_error", in_stream=True)
+        service, error = await self.failed(read, failure)
+
+        assert "out of order" in str(error)
+        assert len(service.requests) == 1
+
+    async def test_leaving_a_stream_releases_the_connection(self) -> None:
+        """The service sees the connection closed while it has more to say."""
+        async with self.asked(Broken("stall")) as (service, model):
+            async with model.stream("Who?") as chunks:
+                first = await anext(chunks)
+            await service.was_left()
+
+        assert first.text == "Goe"
+        assert service.left == 1
+
+    async def test_images_are_sent(self) -> None:
+        """The bytes of an image are in the request."""
+        if not self.images:
+            pytest.skip("the provider takes no images")
+        async with self.asked(Answer()) as (service, model):
+            await model.complete(PICTURE)
+
+        # The same bytes in every service's JSON: base64 of the file.
+        assert b"iVBORw0KGgoAAAA" in service.requests[0].body
+
+    async def test_addresses_of_images_are_sent_or_refused(self) -> None:
+        """The service fetches the image, or the call fails before it is sent."""
+        if not self.images:
+            pytest.skip("the provider takes no images")
+        question = user("What is it?", images=[Image.from_url("https://example.org/it.png")])
+        async with self.asked(Answer()) as (service, model):
+            if self.image_urls:
+                await model.complete(question)
+            else:
+                with pytest.raises(errors.RagcoreError):
+                    await model.complete(question)
+        sent = [b"https://example.org/it.png" in request.body for request in service.requests]
+
+        assert sent == [True] * self.image_urls
+
+    async def test_a_schema_is_asked_for_as_the_service_can(self) -> None:
+        """A schema is asked for natively, or in words if the caller allows that."""
+        options = {} if self.json_schema else {"on_unsupported": "prompt"}
+        async with self.asked(Answer('{"author": "Goethe"}'), **options) as (service, model):
+            answer = await model.complete("Who?", response_format=SCHEMA)
+
+        assert json.loads(answer.text) == {"author": "Goethe"}
+        assert answer.structured == ("native" if self.json_schema else "prompted")
+        assert b"author" in service.requests[0].body
+
+    async def test_the_variables_of_the_service_lead_to_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Address and key can come from the environment; nothing else is needed."""
+        async with self.case.serving(Answer()) as service:
+            for name, value in self.case.environment(service).items():
+                monkeypatch.setenv(name, value)
+            async with self.model() as model:
+                answer = await complete(model)
+
+        assert answer.text == "Goethe"

@@ -1,73 +1,52 @@
-"""What every model that embeds keeps."""
+"""What every model that embeds keeps, on this machine or asked through a double."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ragcore import EmbeddingModel, RagcoreError
-from ragcore.testing.contracts._case import SECRET
+import ragcore
+from ragcore import EmbeddingModel, Embeddings, Usage
+from ragcore.testing.contracts._http import HTTPContract
+from ragcore.testing.contracts._model import ModelContract
+from ragcore.testing.server import Vectors
 
 TEXTS = ["one", "the second text, which is the longest of them", "three"]
+ROWS = [[0.25, 0.5], [0.75, 1.0], [1.25, 1.5]]
 
 
-class EmbeddingContract:
+async def embed(model: EmbeddingModel) -> Embeddings:
+    """Return the vectors of three texts."""
+    return await model.embed(TEXTS)
+
+
+class EmbeddingContract(ModelContract[EmbeddingModel]):
     """What every model that embeds keeps."""
 
-    def opened(self, **options: Any) -> AbstractAsyncContextManager[EmbeddingModel]:
-        """Return a model, not yet open, that embeds three texts; *options* are keywords of it."""
-        raise NotImplementedError(f"{type(self).__name__} says which model is asked: opened()")
+    asks = (embed,)
 
     async def test_it_embeds(self) -> None:
         """Each text has a row of finite numbers, in float32."""
         async with self.opened() as model:
-            found = await model.embed(TEXTS)
+            found = await embed(model)
 
         assert found.vectors.dtype == np.float32
         assert found.vectors.shape[0] == len(TEXTS)
         assert np.isfinite(found.vectors).all()
 
-    async def test_a_cancelled_call_leaves_the_model_usable(self) -> None:
-        """The call ends as cancelled, and another one is answered."""
-        async with self.opened() as model:
-            call = asyncio.create_task(model.embed(TEXTS))
-            await asyncio.sleep(0)
-            if call.cancel():  # else it is answered already
-                with pytest.raises(asyncio.CancelledError):
-                    await call
-            found = await model.embed(TEXTS)
-
-        assert len(found.vectors) == len(TEXTS)
-
     async def test_calls_run_side_by_side(self) -> None:
         """Several calls at once have the vectors of one."""
         async with self.opened() as model:
-            alone = await model.embed(TEXTS)
-            together = await asyncio.gather(*(model.embed(TEXTS) for _ in range(3)))
+            alone = await embed(model)
+            together = await asyncio.gather(*(embed(model) for _ in range(3)))
 
         for found in together:
             np.testing.assert_allclose(found.vectors, alone.vectors, atol=1e-5)
-
-    def test_it_works_in_one_event_loop_after_another(self) -> None:
-        """Nothing of the first loop is used in the second."""
-
-        async def once() -> int:
-            async with self.opened() as model:
-                return len((await model.embed(TEXTS)).vectors)
-
-        assert [asyncio.run(once()), asyncio.run(once())] == [3, 3]
-
-    async def test_an_option_that_is_not_there_is_named(self) -> None:
-        """A misspelt option is not dropped in silence; its error shows no key."""
-        with pytest.raises(RagcoreError, match="no_such_option") as caught:
-            async with self.opened(no_such_option=1):
-                pass
-
-        assert SECRET not in str(caught.value)
 
 
 class LocalEmbeddingContract(EmbeddingContract):
@@ -82,3 +61,58 @@ class LocalEmbeddingContract(EmbeddingContract):
 
         np.testing.assert_allclose(turned[::-1], together, atol=1e-5)
         np.testing.assert_allclose(alone, together, atol=1e-5)
+
+
+class HTTPEmbeddingContract(HTTPContract[EmbeddingModel], EmbeddingContract):
+    """
+    What every service that embeds keeps, asked through its double.
+
+    Attributes:
+        numbers_vectors: Whether the service numbers its vectors, and may send them in any order.
+    """
+
+    answer = Vectors(ROWS)
+    asked_for = TEXTS[-1].encode()
+    numbers_vectors: bool = False
+
+    def model(self, **options: Any) -> AbstractAsyncContextManager[EmbeddingModel]:
+        """Return the model that embeds, not yet open, with *options*."""
+        return ragcore.embedding(self.case.embedding_reference, **options)
+
+    async def test_vectors_arrive_as_they_were_sent(self) -> None:
+        """The texts are sent; a row for each, in order, and the usage come back."""
+        async with self.asked(Vectors(ROWS, input_tokens=9)) as (service, model):
+            found = await model.embed(TEXTS)
+
+        np.testing.assert_allclose(found.vectors, ROWS)
+        assert found.usage == Usage(9)
+        assert TEXTS[-1].encode() in service.requests[-1].body
+
+    async def test_the_order_is_that_of_the_texts(self) -> None:
+        """The order on the wire does not matter where vectors are numbered."""
+        if not self.numbers_vectors:
+            pytest.skip("the service does not number its vectors")
+        async with self.asked(Vectors(ROWS, order=(2, 0, 1))) as (_, model):
+            found = await model.embed(TEXTS)
+
+        np.testing.assert_allclose(found.vectors, ROWS)
+
+    async def test_too_few_vectors_are_an_error(self) -> None:
+        """No vector is missing in silence."""
+        await self.failed(embed, Vectors(ROWS[:2]))
+
+    async def test_text_is_sent_as_it_is(self) -> None:
+        """Whatever UTF-8 can carry reaches the service unchanged."""
+        text = "naïve \U0001f600 \x00 \\u0041"
+        async with self.asked(Vectors([[1.0, 2.0]])) as (service, model):
+            await model.embed([text])
+        sent = json.loads(service.requests[-1].body)
+
+        assert text in _strings(sent)
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [string for part in parts for string in _strings(part)]
