@@ -50,6 +50,8 @@ PLUGIN_TESTING = {
     "lightrag-hf": ["sentence-transformers>=5"],
     "lightrag-openai": ["llmock", "xllamacpp"],
 }
+# What the host's own tests need: plugins of a third party, libraries whose failures it names.
+HOST_TESTING = [*EXAMPLE_PLUGINS, "aiohttp", "botocore", "httpx", "httpx2", "trustme"]
 # The host's own tests: those that compare all plugins, or run LightRAG, are left out.
 HOST_TESTS = [
     "tests",
@@ -187,7 +189,7 @@ def _install_alone(
     session: nox.Session, name: str, itself: list[str], constraints: str = LOCK
 ) -> None:
     """Install one distribution, by the arguments *itself*, and what its own tests need."""
-    needed = EXAMPLE_PLUGINS if name == HOST else PLUGIN_TESTING.get(name, [])
+    needed = HOST_TESTING if name == HOST else PLUGIN_TESTING.get(name, [])
     _install(session, *itself, *TESTING, *needed, constraints=constraints)
     _install(session, "--no-deps", *MODELS)
 
