@@ -198,3 +198,37 @@ async def test_a_body_that_fails_after_the_answer_is_let_be() -> None:
         raise ConnectionResetError
 
     await drained(failing())
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Event("null"),
+        Event(" "),
+        Event("\n"),
+        Event("", "ping"),
+        Event("{}", "ping"),
+        Event("1", "keepalive"),
+    ],
+)
+def test_a_sign_of_life_says_nothing(event: Event) -> None:
+    """Whatever its data are."""
+    assert event.says_nothing
+
+
+@pytest.mark.parametrize("event", [Event("{}"), Event("0"), Event('"null"'), Event("a", "delta")])
+def test_what_has_data_says_something(event: Event) -> None:
+    """Though it be little."""
+    assert not event.says_nothing
+
+
+@pytest.mark.parametrize(
+    "line", [b'error: {"message": "no more water", "code": 402}', b'ta: {"a": 2}']
+)
+async def test_json_under_another_name_is_no_event(line: bytes) -> None:
+    """It is an error of the service, or a damaged piece; other fields are skipped."""
+    seen: list[str] = []
+    with pytest.raises(ProviderError):
+        await read_into(seen, b'foo: bar\n\ndata: {"a": 1}\n\n' + line + b"\n\n")
+
+    assert seen == ['{"a": 1}']

@@ -16,6 +16,7 @@ from ragcore.wire._reported import reported
 _LONGEST_LINE = 2**24  # characters
 _LONGEST_BODY = 2**16  # characters of what is no stream
 _LINGER = 1.0  # seconds
+_PINGS = frozenset(("ping", "keepalive", "keep-alive", "keep_alive", "heartbeat"))
 
 
 @attrs.frozen
@@ -24,6 +25,11 @@ class Event:
 
     data: str
     event: str = ""
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it is only a sign of life: blank, ``null``, or a ping."""
+        return self.event in _PINGS or self.data.strip() in ("", "null")
 
 
 async def event_stream(
@@ -132,3 +138,6 @@ class _Events:
             self._data.append(value.removeprefix(" "))
         elif name == "event":
             self._event = value.removeprefix(" ")
+        elif name not in ("", "id", "retry") and value.lstrip().startswith("{"):
+            # An error under a name of its own, or a piece whose beginning is damaged.
+            self.stray += value

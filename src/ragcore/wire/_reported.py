@@ -27,6 +27,7 @@ _CODES_OF_STATUS = {
 }
 _STATUS_OF_CODE = {code: status for status, codes in _CODES_OF_STATUS.items() for code in codes}
 _REDIRECTS = range(300, 400)
+_LONGEST_PLACE = 200  # characters
 
 
 def reported(
@@ -66,6 +67,20 @@ def reported(
     return _completed(error, body)
 
 
+def misdirected(error: ProviderError, address: str, option: str) -> ProviderError:
+    """
+    Return *error*, which then also says where it came from: another server may have answered.
+
+    Args:
+        error: The answer is not what the service would say, such as a 404 that knows of no model.
+        address: What was asked; what follows a ``?`` is left out.
+        option: The user's option that holds the address.
+    """
+    asked = address.partition("?")[0]
+    error.args = (f"{error.args[0]}; {asked} was asked: is {option}= right?", *error.args[1:])
+    return error
+
+
 def _status_in(codes: tuple[str, ...]) -> int | None:
     numbers = (int(code) for code in codes if re.fullmatch(r"[45]\d\d", code))
     named = (_STATUS_OF_CODE[code] for code in codes if code in _STATUS_OF_CODE)
@@ -86,8 +101,8 @@ def _message(
 ) -> str:
     said = shortened(words) or f"the service answered {status or 'with an error'} and said no more"
     place = next((to for name, to in headers.items() if name.lower() == "location"), None)
-    if status in _REDIRECTS:
-        return f"{said}; the service moved to {place}: name that address"
+    if status in _REDIRECTS and place:
+        return f"{said}; the service moved to {place[:_LONGEST_PLACE]}: name that address"
     return f"{said}; {phrase.cure}" if phrase and phrase.cure else said
 
 
