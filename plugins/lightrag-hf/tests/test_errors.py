@@ -10,7 +10,7 @@ from huggingface_hub import errors as hub_errors
 from safetensors import SafetensorError
 from transformers import AutoModel
 
-from lightrag_hf._errors import _rows, is_out_of_memory, translated
+from lightrag_hf._errors import _ROWS, is_out_of_memory, translated
 from ragcore import (
     ContextLengthError,
     NotFoundError,
@@ -48,14 +48,14 @@ def hub_exceptions() -> list[type[Exception]]:
 @pytest.mark.parametrize("kind", hub_exceptions())
 def test_every_exception_of_the_hub_is_known(kind: type[Exception]) -> None:
     """A new one in the SDK makes this fail, not the user."""
-    assert issubclass(kind, tuple(known for known, _ in _rows()))
+    assert any(known.__name__ in _ROWS for known in kind.__mro__)
 
 
 @pytest.mark.parametrize(
     ("raised", "kind", "cure"),
     [
         (torch.OutOfMemoryError("CUDA out of memory."), ProviderError, "quantization="),
-        (MemoryError(), ProviderError, "Not enough memory"),
+        (MemoryError(), ProviderError, "not enough memory"),
         (SafetensorError("header too large"), ProviderError, "fetch the model again"),
         (ImportError("flash_attn is missing"), PluginError, "flash_attn is missing"),
         (OSError("no file model.safetensors"), NotFoundError, r"no file model\.safetensors"),

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+import ragcore
 from lightrag_hf import _files
 from lightrag_hf._connect import connect
 from lightrag_hf._describe import describe
@@ -20,6 +22,7 @@ from ragcore import (
     AuthenticationError,
     InvalidRequestError,
     NotFoundError,
+    OptionsError,
     PermissionDeniedError,
     ProviderError,
     RateLimitError,
@@ -230,8 +233,8 @@ def test_progress_of_downloads_is_logged(
     [
         (refusal(401, "GatedRepo"), AuthenticationError, "accept its terms .* HF_TOKEN"),
         (refusal(403, "GatedRepo"), PermissionDeniedError, "may not read .* accept its terms"),
-        (refusal(401, "RepoNotFound"), NotFoundError, "Check the name .* HF_TOKEN"),
-        (refusal(404, "RepoNotFound"), NotFoundError, "Check the name"),
+        (refusal(401, "RepoNotFound"), NotFoundError, "check the name .* HF_TOKEN"),
+        (refusal(404, "RepoNotFound"), NotFoundError, "check the name"),
         (refusal(404, "RevisionNotFound"), NotFoundError, "check revision="),
         (refusal(403), PermissionDeniedError, "read access"),
         (refusal(429, **{"Retry-After": "7"}), RateLimitError, "too many requests"),
@@ -307,7 +310,7 @@ def test_offline_without_the_model_is_not_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["./nothing", "/nothing/here", "~/nothing", "nothing/x.gguf"])
 def test_paths_are_never_asked_of_the_hub(fake_hub: FakeHub, hub: HFOptions, name: str) -> None:
     """What looks like a path is one, and says so when it is missing."""
-    with pytest.raises(NotFoundError, match="There is no"):
+    with pytest.raises(NotFoundError, match="there is no"):
         _files.model(hub, name, None)
 
     assert fake_hub.asked == []
@@ -374,3 +377,32 @@ def test_the_environment_says_where_the_hub_is(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
     assert read([HFOptions], {}) == [HFOptions(token=Secret("hf_mine"), offline=True)]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"token": "hf_canary\n"}, "token: .*line break"),
+        ({"endpoint": "http://me:hf_canary@hub"}, "endpoint: is not http://"),
+    ],
+)
+def test_what_can_not_be_sent_is_refused_and_not_shown(
+    options: dict[str, str], problem: str
+) -> None:
+    """Before anything is asked of the hub."""
+    with pytest.raises(OptionsError, match=problem) as caught:
+        read([HFOptions], options)
+
+    assert "hf_canary" not in str(caught.value)
+
+
+async def test_the_token_is_in_no_log(
+    save_model: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of the library that sends it, as long as a model is open."""
+    options: dict[str, Any] = {"device": "cpu", "keep_alive": 0.0, "token": "hf_canary"}
+    async with ragcore.completion(f"hf:{save_model()}", **options):
+        logging.getLogger("huggingface_hub.utils._http").error("Bearer %s", "hf_canary")
+
+    assert "hf_canary" not in caplog.text
+    assert "Bearer …" in caplog.text

@@ -1,20 +1,27 @@
 """Tests of messages as tokens."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from lightrag_hf._prompt import prompt_tokens, room_for_answer, without_limits
+from lightrag_hf._prompt import encoded, rendered, room_for_answer, without_limits
 from ragcore import (
     ContextLengthError,
     InvalidRequestError,
+    Message,
     UnsupportedError,
     assistant,
     system,
     user,
 )
+
+
+def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """Return the tokens that a model is given."""
+    return encoded(tokenizer, rendered(tokenizer, messages))
 
 
 @pytest.fixture

@@ -157,5 +157,5 @@ def test_a_model_without_tokenizer_json_is_read_by_transformers(tmp_path: Path) 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     """The message tells the path and where it was looked for."""
-    with pytest.raises(NotFoundError, match=r"There is no model folder .*nowhere"):
+    with pytest.raises(NotFoundError, match=r"there is no model folder .*nowhere"):
         open_tokenizer(str(tmp_path / "nowhere"), HFEmbeddingOptions())

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lightrag_hf.options import HFEmbeddingOptions, HFLLMOptions, HFOptions
+from lightrag_hf.options import LOGGERS, HFEmbeddingOptions, HFLLMOptions, HFOptions
 from ragcore import Capabilities, CompletionProvider, EmbeddingProvider, Retry, hookimpl
 
 __all__ = [
@@ -27,7 +27,9 @@ def ragcore_completion_providers() -> Iterator[CompletionProvider]:
         options=HFLLMOptions,
         connect="lightrag_hf._connect:connect",
         backend="lightrag_hf._completion:open_completion",
+        capabilities=Capabilities(think_tags=True),
         retry=_RETRY,
+        loggers=LOGGERS,
         tokenizer="lightrag_hf._tokenizer:open_tokenizer",
     )
 
@@ -43,6 +45,7 @@ def ragcore_embedding_providers() -> Iterator[EmbeddingProvider]:
         backend="lightrag_hf._embedding:open_embedding",
         capabilities=Capabilities(input_type=True),
         retry=_RETRY,
+        loggers=LOGGERS,
         tokenizer="lightrag_hf._tokenizer:open_tokenizer",
         describe="lightrag_hf._describe:describe",
     )

@@ -23,12 +23,14 @@ class Ask:
         prompt: Tokens, at least one.
         max_tokens: Longest answer, at least 1.
         stop: Texts that end the answer and are not part of it.
+        begun: Beginning of the answer, where the prompt ends with it.
     """
 
     prompt: Sequence[int]
     max_tokens: int
     sampling: Sampling = Sampling()
     stop: Sequence[str] = ()
+    begun: str = ""
 
 
 class Call:
@@ -160,4 +162,4 @@ class CallQueue:
 
 def closed_error() -> InterruptedStreamError:
     """Return what calls get that are under way when their model is closed."""
-    return InterruptedStreamError("The model was closed before the answer was complete.")
+    return InterruptedStreamError("the model was closed before the answer was complete")

@@ -10,7 +10,13 @@ from contextlib import aclosing, asynccontextmanager
 from lightrag_hf._calls import Ask
 from lightrag_hf._engine import Engine
 from lightrag_hf._models import lent_engine
-from lightrag_hf._prompt import context_window, prompt_tokens, room_for_answer
+from lightrag_hf._prompt import (
+    begun_answer,
+    context_window,
+    encoded,
+    rendered,
+    room_for_answer,
+)
 from lightrag_hf._sampling import sampling_of
 from lightrag_hf.options import HFLLMOptions, HFOptions
 from ragcore import Chunk, Completion, CompletionRequest
@@ -73,6 +79,8 @@ class HFCompletion:
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer *request* token by token; raises as :meth:`complete`."""
         ask = await asyncio.to_thread(self._ask, request)
+        if ask.begun:
+            yield Chunk(ask.begun)
         async with aclosing(self._engine.answer(ask)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -82,7 +90,8 @@ class HFCompletion:
         generation_config = self._engine.model.generation_config
         own = generation_config.stop_strings or ()
         sampling = sampling_of(options, generation_config)
-        prompt = prompt_tokens(self._engine.tokenizer, request.messages)
+        text = rendered(self._engine.tokenizer, request.messages)
+        prompt = encoded(self._engine.tokenizer, text)
         room = room_for_answer(prompt, min(options.num_ctx or self.limit, self.limit))
         longest = request.max_output_tokens or options.max_new_tokens
         longest = longest or generation_config.max_new_tokens
@@ -91,4 +100,5 @@ class HFCompletion:
             max_tokens=min(longest or room, room),
             sampling=sampling,
             stop=(*(options.stop or ()), *([own] if isinstance(own, str) else own)),
+            begun=begun_answer(text),
         )

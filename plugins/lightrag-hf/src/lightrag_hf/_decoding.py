@@ -195,5 +195,5 @@ def _error(model_name: str, exc: Exception) -> RagcoreError:
 def _overflow(model_name: str) -> ProviderError:
     return ProviderError(
         f"{model_name!r} computed something that is no number; dtype='float32' or 'bfloat16' has "
-        "the range that float16 lacks."
+        "the range that float16 lacks"
     )

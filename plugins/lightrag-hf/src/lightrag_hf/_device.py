@@ -39,8 +39,8 @@ def choose_device(asked: str) -> torch.device:
             return device
     there = [kind for kind in _KINDS if _is_usable(torch.device(kind))]
     raise OptionsError(
-        f"device: {asked!r} is not on this machine, or not usable; there is: {', '.join(there)}. "
-        "Pass device='auto' for the best of them."
+        f"device: {asked!r} is not on this machine, or not usable; there is: {', '.join(there)}; "
+        "pass device='auto' for the best of them"
     )
 
 

@@ -59,12 +59,12 @@ class HFEmbedding:
     def _check(self, rows: Sequence[Row], too_long: Sequence[int]) -> None:
         if too_long:
             raise ContextLengthError(
-                f"More than the {self._encoder.reader.max_length} tokens that "
-                f"{self._model_name!r} reads; split these texts, or pass truncate='end'.",
+                f"more than the {self._encoder.reader.max_length} tokens that "
+                f"{self._model_name!r} reads; split these texts, or pass truncate='end'",
                 positions=too_long,
             )
         if silent := [at for at, row in enumerate(rows) if not row.ids]:
             raise InvalidRequestError(
-                f"{self._model_name!r} reads no token in these texts; leave them out.",
+                f"{self._model_name!r} reads no token in these texts; leave them out",
                 positions=silent,
             )

@@ -83,7 +83,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object in *path*, empty if there is no such file."""
     if not path.is_file():
         return {}
-    problem = NotFoundError(f"{str(path)!r} holds no JSON object; fetch the model again.")
+    problem = NotFoundError(f"{str(path)!r} holds no JSON object; fetch the model again")
     try:
         found = json.loads(path.read_text("utf-8"))
     except ValueError as exc:
@@ -106,15 +106,15 @@ def _local(model_name: str) -> ModelFiles | None:
     path = Path(model_name).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
-            raise NotFoundError(f"There is no file {str(path)!r}. {_ggufs_in(path.parent)}")
+            raise NotFoundError(f"there is no file {str(path)!r}; {_ggufs_in(path.parent)}")
         return ModelFiles(path.parent, path.name)
     if not path.is_dir():
         raise NotFoundError(
-            f"There is no model folder {model_name!r} (seen from {str(Path.cwd())!r}). Check the "
-            "path; a model of the hub is named ORGANISATION/NAME."
+            f"there is no model folder {model_name!r} (seen from {str(Path.cwd())!r}); check the "
+            "path; a model of the hub is named ORGANISATION/NAME"
         )
     if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
-        raise NotFoundError(f"The folder {model_name!r} has no config.json. {_ggufs_in(path)}")
+        raise NotFoundError(f"the folder {model_name!r} has no config.json; {_ggufs_in(path)}")
     return ModelFiles(path)
 
 
@@ -126,8 +126,8 @@ def _is_path(model_name: str) -> bool:
 def _ggufs_in(folder: Path) -> str:
     names = sorted(path.name for path in folder.glob("*.gguf"))
     if not names:
-        return "Name a folder that transformers can load, or a .gguf file."
-    return f"In that folder there are: {', '.join(names)}."
+        return "name a folder that transformers can load, or a .gguf file"
+    return f"in that folder there are: {', '.join(names)}"
 
 
 def _fetch(hub: HFOptions, model_name: str, revision: str | None, patterns: Iterable[str]) -> Path:

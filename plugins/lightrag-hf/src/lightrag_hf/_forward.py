@@ -174,4 +174,4 @@ class ForwardQueue:
 
 
 def _closed_error() -> RuntimeError:
-    return RuntimeError("The model was closed while texts waited.")
+    return RuntimeError("the model was closed while texts waited")

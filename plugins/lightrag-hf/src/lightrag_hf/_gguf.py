@@ -63,8 +63,8 @@ def _convert(file: Path, dtype: torch.dtype | None, folder: Path) -> None:
         if is_out_of_memory(exc):
             raise
         raise UnsupportedError(
-            f"{str(file)!r} can't be read as a GGUF file ({exc}). If it is damaged, fetch it "
-            "again; if transformers does not know its kind, name the model's safetensors folder."
+            f"{str(file)!r} can't be read as a GGUF file ({exc}); if it is damaged, fetch it "
+            "again; if transformers does not know its kind, name the model's safetensors folder"
         ) from exc
 
 

@@ -67,7 +67,7 @@ def model_key(task: str, hub: HFOptions, model_name: str, options: HFModelOption
 def stop_if_exiting() -> None:
     """Raise RuntimeError at exit; long loads ask now and then."""
     if _SHELF.is_closing.is_set():
-        raise RuntimeError("The interpreter exits.")
+        raise RuntimeError("the interpreter exits")
 
 
 def one_at_a_time() -> threading.Lock:

@@ -35,6 +35,7 @@ from lightrag_hf._reading import Reader
 from lightrag_hf._sentence_transformers import read_recipe
 from lightrag_hf.options import HFEmbeddingOptions, HFLLMOptions, HFModelOptions, HFOptions
 from ragcore import OptionsError, UnsupportedError
+from ragcore.wire import described
 
 _log = logging.getLogger("lightrag_hf")
 
@@ -107,7 +108,7 @@ def _encoder(model_name: str, files: ModelFiles, options: HFEmbeddingOptions) ->
     if files.gguf:
         raise UnsupportedError(
             f"{model_name!r} is a GGUF file, which lightrag-hf completes with and does not "
-            "embed with; name the model's safetensors folder."
+            "embed with; name the model's safetensors folder"
         )
     recipe = read_recipe(files.folder, options)
     device = choose_device(options.device)
@@ -136,10 +137,9 @@ def _chat_tokenizer(model_name: str, folder: Path, options: HFLLMOptions) -> Any
     except (ValueError, OSError) as exc:
         if "trust_remote_code" in str(exc):
             raise
-        why = str(exc).strip().partition("\n")[0]
         raise UnsupportedError(
-            f"{model_name!r} has no tokenizer that transformers can load ({why}). Put "
-            "the tokenizer.json and tokenizer_config.json of the original model into its folder."
+            f"{model_name!r} has no tokenizer that transformers can load ({described(exc)}); put "
+            "the tokenizer.json and tokenizer_config.json of the original model into its folder"
         ) from exc
 
 
@@ -149,8 +149,8 @@ def _check_completes(model_name: str, config: PreTrainedConfig) -> None:
     brings_its_own = getattr(config, "auto_map", None)
     if names and not brings_its_own and not any(name.endswith(_THAT_COMPLETE) for name in names):
         raise UnsupportedError(
-            f"{model_name!r} is a {', '.join(names)}, which does not complete. Name a causal "
-            "language model; this one may serve ragcore.embedding()."
+            f"{model_name!r} is a {', '.join(names)}, which does not complete; name a causal "
+            "language model; this one may serve ragcore.embedding()"
         )
 
 
@@ -168,7 +168,7 @@ def _reading_class(config: PreTrainedConfig) -> Any:
         return AutoModelForTextEncoding
     raise UnsupportedError(
         f"transformers has no encoder of its own for {config.model_type!r} models; embed with "
-        "another model."
+        "another model"
     )
 
 

@@ -258,6 +258,6 @@ def _require(is_so: bool, folder: Path, what: str) -> None:
 def unsupported(folder: Path, what: str) -> UnsupportedError:
     """Return the error of a model that asks for *what*."""
     return UnsupportedError(
-        f"The model in {str(folder)!r} asks for {what}, which lightrag-hf can't do; embed with "
-        "another model."
+        f"the model in {str(folder)!r} asks for {what}, which lightrag-hf can't do; embed with "
+        "another model"
     )

@@ -120,7 +120,7 @@ def _through_transformers(folder: Path, options: HFModelOptions) -> Tokenizer:
     backend = getattr(found, "backend_tokenizer", None)
     if not isinstance(backend, Tokenizer):
         raise UnsupportedError(
-            f"The tokenizer {type(found).__name__} in {str(folder)!r} does not say where "
-            "its tokens are in the text; take the tokenizer of another model."
+            f"the tokenizer {type(found).__name__} in {str(folder)!r} does not say where "
+            "its tokens are in the text; take the tokenizer of another model"
         )
     return backend

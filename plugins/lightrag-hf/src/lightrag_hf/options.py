@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ragcore import BindingOptions, Secret, option
+from ragcore.wire import ADDRESS, HEADER
+
+LOGGERS = ("huggingface_hub", "httpx2", "httpcore2")
 
 Pooling = Literal["cls", "mean", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 
@@ -20,6 +23,7 @@ class HFOptions(BindingOptions, binding="hf"):
         default=None,
         env=("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
         secret=True,
+        check=HEADER,
     )
     cache_dir: Path | None = option(
         "Folder where downloaded models are kept.",
@@ -28,7 +32,10 @@ class HFOptions(BindingOptions, binding="hf"):
         env=("HF_CACHE_DIR", "HF_HUB_CACHE"),
     )
     endpoint: str | None = option(
-        "Address of the hub.", default=None, provider_default="https://huggingface.co"
+        "Address of the hub.",
+        default=None,
+        provider_default="https://huggingface.co",
+        check=ADDRESS,
     )
     offline: bool = option(
         "Use only models that are on this machine.",
