@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ragcore import InterruptedStreamError, ProviderError, QuotaExceededError, UnavailableError
@@ -87,6 +87,8 @@ async def test_lines_do_not_depend_on_the_cuts(body: bytes, places: list[int]) -
     assert await read(*cut(body, places)) == (expected if expected[-1] else expected[:-1])
 
 
+@example(b"\xef", [])
+@example(b"\xef\xbb\xbf\xef\xbb\xbf", [1, 2])
 @given(st.binary(max_size=60), st.lists(st.integers(0, 200)))
 async def test_bytes_that_are_no_utf8_are_replaced(body: bytes, places: list[int]) -> None:
     """Alike for every cut, and the rest is read."""

@@ -87,12 +87,15 @@ async def drained(pieces: AsyncIterable[object]) -> None:
 
 
 async def _split(pieces: AsyncIterable[bytes], *, translate: bool) -> AsyncGenerator[str, None]:
-    utf8 = codecs.getincrementaldecoder("utf-8-sig")("replace")
+    # "utf-8-sig" would drop half a byte order mark, too.
+    utf8 = codecs.getincrementaldecoder("utf-8")("replace")
     decoder = io.IncrementalNewlineDecoder(utf8, translate=True) if translate else utf8
     held: list[str] = []
-    size = 0
+    size, mark = 0, "\ufeff"
     async for piece in pieces:
-        *complete, rest = decoder.decode(piece).split("\n")
+        if text := decoder.decode(piece):
+            text, mark = text.removeprefix(mark), ""
+        *complete, rest = text.split("\n")
         for line in complete:
             yield "".join((*held, line))
             held, size = [], 0
