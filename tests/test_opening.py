@@ -12,12 +12,14 @@ import pytest
 import ragcore
 from ragcore import (
     CompletionProvider,
+    OptionsError,
     RateLimitError,
     Retry,
     UnsupportedError,
     Usage,
     hookimpl,
 )
+from ragcore._calls.opening import resolve_completion
 from ragcore.testing import FakeClock, Script, embeddings, plugin, scripted
 from ragcore.testing._script import ScriptedLLMOptions, ScriptedOptions
 
@@ -245,3 +247,9 @@ async def test_persistence_comes_from_the_environment(monkeypatch: pytest.Monkey
         with pytest.raises(RateLimitError):
             await model.complete("Who?")
     assert len(script.requests) == 3
+
+
+def test_half_of_a_character_names_no_model() -> None:
+    """No service can be asked for it."""
+    with pytest.raises(OptionsError, match=r"'scripted:m\\ud800' holds half of a character"):
+        resolve_completion("scripted:m\ud800", {})

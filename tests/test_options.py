@@ -686,3 +686,32 @@ def test_a_type_that_can_not_be_found_is_told() -> None:
 
     with pytest.raises(TypeError, match=r"LostOptions: .*'Nowhere' is not defined.*TYPE_CHECKING"):
         LostOptions.fields()
+
+
+class Halves(BindingOptions, binding="halves"):
+    text: str | None = option("Text.", default=None)
+    texts: list[str] | None = option("Texts.", default=None, scope="call")
+    named: dict[str, str] | None = option("Named texts.", default=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("text", "a\ud800"),
+        ("texts", ["a", "\udfff"]),
+        ("named", {"a": "\ud800"}),
+        ("named", {"\ud800": "a"}),
+    ],
+)
+def test_half_of_a_character_is_refused(name: str, value: Any) -> None:
+    """No service can be sent one."""
+    with pytest.raises(OptionsError, match=f"{name}: holds half of a character"):
+        Halves(**{name: value})
+
+
+def test_half_of_a_character_is_refused_for_a_call() -> None:
+    """And in a variable, which has it where its bytes are no UTF-8."""
+    with pytest.raises(OptionsError, match="texts: holds half"):
+        merge(Halves(), {"texts": ["\ud800"]})
+    with pytest.raises(OptionsError, match="HALVES_TEXT: holds half"):
+        read([Halves], {}, {"HALVES_TEXT": "a\udcff"})

@@ -311,3 +311,13 @@ async def test_without_msgspec_the_extra_is_named(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(OptionsError, match=r"pip install 'lightrag-core\[msgspec\]'"):
         await ask(New)
+
+
+@pytest.mark.parametrize(
+    "schema", [{"const": float("nan")}, {"const": object()}, {"title": "\ud800"}]
+)
+async def test_a_schema_that_is_no_json_is_refused(schema: Any) -> None:
+    """Before anything is sent."""
+    for given in (schema, JSONSchema(schema)):
+        with pytest.raises(OptionsError, match="response_format"):
+            await ask(given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ragcore.wire import ADDRESS, HEADER
+from ragcore.wire import ADDRESS, HEADER, JSON
 
 ADDRESSES = [
     "http://localhost",
@@ -58,3 +58,30 @@ def test_a_value_that_a_header_carries(text: str) -> None:
 def test_a_value_that_none_carries(text: str) -> None:
     """Empty, of more than one line, or beyond ASCII."""
     assert HEADER.problem(text)
+
+
+@pytest.mark.parametrize("value", [{}, {"a": [1, 2.5, None, True, "ä"]}, [], "text"])
+def test_what_json_can_carry(value: object) -> None:
+    """Whatever is made of its types."""
+    assert JSON.problem(value) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": float("nan")}, {"a": object()}, {"a": b"b"}, {"a": "\ud800"}, {(1, 2): 3}, {"a": {1}}],
+)
+def test_what_json_cannot_carry(value: object) -> None:
+    """Numbers that are none, objects, bytes, halves of characters."""
+    assert JSON.problem(value)
+
+
+def test_a_value_that_holds_itself_or_has_no_end_is_no_json() -> None:
+    """It is refused, and nothing breaks."""
+    cyclic: list[object] = []
+    cyclic.append(cyclic)
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+
+    assert JSON.problem(cyclic)
+    assert JSON.problem(deep)

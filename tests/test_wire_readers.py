@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ragcore import InterruptedStreamError, ProviderError, QuotaExceededError, UnavailableError
@@ -87,6 +87,8 @@ async def test_lines_do_not_depend_on_the_cuts(body: bytes, places: list[int]) -
     assert await read(*cut(body, places)) == (expected if expected[-1] else expected[:-1])
 
 
+@example(b"\xef", [])
+@example(b"\xef\xbb\xbf\xef\xbb\xbf", [1, 2])
 @given(st.binary(max_size=60), st.lists(st.integers(0, 200)))
 async def test_bytes_that_are_no_utf8_are_replaced(body: bytes, places: list[int]) -> None:
     """Alike for every cut, and the rest is read."""
@@ -198,3 +200,37 @@ async def test_a_body_that_fails_after_the_answer_is_let_be() -> None:
         raise ConnectionResetError
 
     await drained(failing())
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Event("null"),
+        Event(" "),
+        Event("\n"),
+        Event("", "ping"),
+        Event("{}", "ping"),
+        Event("1", "keepalive"),
+    ],
+)
+def test_a_sign_of_life_says_nothing(event: Event) -> None:
+    """Whatever its data are."""
+    assert event.says_nothing
+
+
+@pytest.mark.parametrize("event", [Event("{}"), Event("0"), Event('"null"'), Event("a", "delta")])
+def test_what_has_data_says_something(event: Event) -> None:
+    """Though it be little."""
+    assert not event.says_nothing
+
+
+@pytest.mark.parametrize(
+    "line", [b'error: {"message": "no more water", "code": 402}', b'ta: {"a": 2}']
+)
+async def test_json_under_another_name_is_no_event(line: bytes) -> None:
+    """It is an error of the service, or a damaged piece; other fields are skipped."""
+    seen: list[str] = []
+    with pytest.raises(ProviderError):
+        await read_into(seen, b'foo: bar\n\ndata: {"a": 1}\n\n' + line + b"\n\n")
+
+    assert seen == ['{"a": 1}']

@@ -25,7 +25,7 @@ from ragcore import (
     RequestTooLargeError,
     UnavailableError,
 )
-from ragcore.wire import Phrase, reported, said
+from ragcore.wire import Phrase, misdirected, reported, said
 
 WORDS = "the blue lamp is broken"
 FIELD = [{"loc": ["body", "lamp"], "msg": WORDS, "type": "extra_forbidden"}]
@@ -272,3 +272,24 @@ def test_one_request_too_large_is_no_reason_to_wait() -> None:
     """It is the request that has to change."""
     assert issubclass(ragcore.RequestTooLargeError, InvalidRequestError)
     assert not issubclass(ragcore.RequestTooLargeError, ragcore.TransientError)
+
+
+def test_a_redirect_without_an_address_names_none() -> None:
+    """And a long one is cut."""
+    bare = reported("moved", 304)
+    long = reported("moved", 307, headers={"location": "https://x/" + "a" * 9_000})
+
+    assert bare.args == ("moved",)
+    assert len(long.args[0]) < 300
+
+
+def test_an_answer_of_another_server_names_address_and_option() -> None:
+    """What follows a question mark may be secret."""
+    error = misdirected(reported("Not Found", 404), "http://x/chat?key=canary", "base_url")
+
+    assert error.args == ("Not Found; http://x/chat was asked: is base_url= right?",)
+
+
+def test_a_message_can_be_printed() -> None:
+    """Halves of characters, which UTF-8 can't carry, are replaced."""
+    assert reported({"message": "no \ud800"}, 400).args == ("no ?",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from typing import Any
 
 import httpx
@@ -79,3 +80,23 @@ def test_a_cancellation_passes(raised: type[BaseException]) -> None:
     """Whatever the rows say."""
     with pytest.raises(raised), translating({BaseException: failed}):
         raise raised
+
+
+class Carrying(httpx.ConnectError):
+    """Shows the request, with its headers, wherever it is shown."""
+
+    def __repr__(self) -> str:
+        return "Carrying('Bearer sk-canary')"
+
+
+def test_no_frame_keeps_the_request() -> None:
+    """A traceback with locals shows no key that only the SDK's exception has."""
+    with pytest.raises(UnavailableError) as caught, translating(ROWS):
+        raise Carrying("x")
+    error = caught.value
+    error.__cause__ = error.__context__ = None
+    error.__traceback__ = caught.tb.tb_next
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+
+    assert "__exit__" in "".join(shown.format())
+    assert "sk-canary" not in "".join(shown.format())

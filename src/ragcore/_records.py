@@ -368,7 +368,8 @@ class Capabilities:
         dimensions: Embeds to as many dimensions as asked.
         input_type: Embeds queries and documents differently.
         think_tags: The text of an answer may begin with reasoning, between ``<think>`` and
-            ``</think>``, which the host then parts from it.
+            ``</think>``, which the host then parts from it; ``"open"``: it begins there, since the
+            chat template has opened it already.
         max_batch: Texts in one embedding request.
         max_batch_tokens: Tokens in one embedding request.
         context_window: Tokens of prompt and answer together, or of one text to embed.
@@ -381,7 +382,7 @@ class Capabilities:
     reasoning: bool = False
     dimensions: bool = False
     input_type: bool = False
-    think_tags: bool = False
+    think_tags: bool | Literal["open"] = False
     max_batch: int | None = None
     max_batch_tokens: int | None = None
     context_window: int | None = None

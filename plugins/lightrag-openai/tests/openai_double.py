@@ -37,10 +37,12 @@ class OpenAI(Service):
     Attributes:
         reasoning_field: What an answer's reasoning is called; OpenAI itself shows none.
         done: Whether a stream ends with ``[DONE]``.
+        headers: Sent with whole answers, beside the usual.
     """
 
     reasoning_field = "reasoning_content"
     done = True
+    headers: dict[str, str] | None = None
 
     @property
     def base_url(self) -> str:
@@ -66,7 +68,7 @@ class OpenAI(Service):
     async def _complete(self, reply: Reply, connection: Connection) -> None:
         match reply:
             case Answer():
-                await _send(connection, self._completion(reply))
+                await _send(connection, self._completion(reply), headers=self.headers)
             case Broken(how="garbage"):
                 await connection.respond(200, b'{"choices": [{"mess', _JSON)
             case Broken():
@@ -177,6 +179,42 @@ class OpenAI(Service):
             case _:
                 raise AssertionError(reply)
         await connection.finish()
+
+
+class Says(OpenAI):
+    """Answers with these bodies, whatever was asked."""
+
+    def __init__(self, *bodies: Any, content_type: str = "application/json") -> None:
+        super().__init__(Answer())
+        self.bodies = bodies
+        self.content_type = content_type
+
+    async def reply(self, request: Request, reply: Reply, connection: Connection) -> None:
+        said = b"".join(
+            body if isinstance(body, bytes) else json.dumps(body).encode() for body in self.bodies
+        )
+        await connection.respond(200, said, {"Content-Type": self.content_type})
+
+
+def events(*bodies: Any) -> Says:
+    """Answer with these bodies as events; bytes are sent as they are."""
+    said = [
+        body if isinstance(body, bytes) else f"data: {json.dumps(body)}\n\n".encode()
+        for body in bodies
+    ]
+    return Says(*said, content_type="text/event-stream")
+
+
+def saying(message: Any, finish: str | None = "stop", **more: Any) -> dict[str, Any]:
+    """Return a whole chat completion."""
+    choice = {"index": 0, "message": message, "finish_reason": finish}
+    return {"object": "chat.completion", "model": "m", "choices": [choice]} | more
+
+
+def chunk(delta: Any, finish: str | None = None, **more: Any) -> dict[str, Any]:
+    """Return a part of a streamed one."""
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return {"object": "chat.completion.chunk", "model": "m", "choices": [choice]} | more
 
 
 class AzureOpenAI(OpenAI):

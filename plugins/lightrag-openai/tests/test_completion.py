@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from openai_double import OpenAI
+from openai_double import OpenAI, Says, chunk, events, saying
 
 import ragcore
 from lightrag_openai import OpenAILLMOptions
@@ -25,7 +25,7 @@ from ragcore import (
     UnavailableError,
     UnsupportedError,
 )
-from ragcore.testing.server import Answer, Connection, Failure, Reply, Request
+from ragcore.testing.server import Answer, Connection, Failure, Reply
 
 ONCE = Retry(attempts=1)
 
@@ -219,26 +219,6 @@ async def test_images_and_text_are_parts() -> None:
     assert parts[2]["image_url"]["url"] == "https://example.org/a.png"
 
 
-class Says(OpenAI):
-    """Answers with these bodies, whatever was asked."""
-
-    def __init__(self, *bodies: Any, content_type: str = "application/json") -> None:
-        super().__init__(Answer())
-        self.bodies = bodies
-        self.content_type = content_type
-
-    async def reply(self, request: Request, reply: Reply, connection: Connection) -> None:
-        said = b"".join(
-            body if isinstance(body, bytes) else json.dumps(body).encode() for body in self.bodies
-        )
-        await connection.respond(200, said, {"Content-Type": self.content_type})
-
-
-def events(*bodies: Any) -> Says:
-    lines = [f"data: {json.dumps(body)}\n\n".encode() for body in bodies]
-    return Says(*lines, content_type="text/event-stream")
-
-
 async def whole(service: OpenAI, reference: str = "openai:gpt-4o") -> ragcore.Completion:
     async with (
         service.running(),
@@ -256,16 +236,6 @@ async def streamed(service: OpenAI, reference: str = "openai:gpt-4o") -> ragcore
         async for _ in chunks:
             pass
     return chunks.completion
-
-
-def saying(message: dict[str, Any], finish: str | None = "stop", **more: Any) -> dict[str, Any]:
-    choice = {"index": 0, "message": message, "finish_reason": finish}
-    return {"object": "chat.completion", "model": "m", "choices": [choice]} | more
-
-
-def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> dict[str, Any]:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return {"object": "chat.completion.chunk", "model": "m", "choices": [choice]} | more
 
 
 @pytest.mark.parametrize("reference", ["vllm:qwen", "openai:qwen"])
@@ -359,14 +329,17 @@ async def test_a_response_that_failed_says_why(error: Any, kind: type[ProviderEr
 
 
 async def test_a_text_that_a_response_leaves_out_is_an_error() -> None:
-    """It is not skipped: something is missing."""
-    service = events({"type": "response.output_text.delta"})
-    async with (
-        service.running(),
-        ragcore.completion("openai:gpt-4o", **to(service, api="responses")) as model,
-    ):
-        with pytest.raises(InterruptedStreamError, match="has no text"):
-            await collected(model, stream=True)
+    """It is not skipped: something is missing, before the first words or after them."""
+    missing = {"type": "response.output_text.delta"}
+    first = missing | {"delta": "Goe"}
+    for said, kind in (([], UnavailableError), ([first], InterruptedStreamError)):
+        service = events(*said, missing)
+        async with (
+            service.running(),
+            ragcore.completion("openai:gpt-4o", **to(service, api="responses")) as model,
+        ):
+            with pytest.raises(kind, match="has no text"):
+                await collected(model, stream=True)
 
 
 async def test_a_broken_stream_of_responses_is_no_short_answer() -> None:
@@ -486,6 +459,28 @@ async def test_a_connection_is_used_again_after_a_stream(
         await collected(model, stream=True)
 
     assert (len(service.requests), service.connections) == (2, 1)
+
+
+async def test_a_connection_that_is_closed_after_a_stream_costs_no_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """llama.cpp closes it in silence, having said that it keeps it."""
+    finish = Connection.finish
+
+    async def finish_and_close(connection: Connection) -> None:
+        await finish(connection)
+        await connection.break_off("end")
+
+    monkeypatch.setattr(Connection, "finish", finish_and_close)
+    async with (
+        OpenAI(Answer()).running() as service,
+        ragcore.completion("llamacpp:m", **to(service)) as model,
+    ):
+        for _ in range(4):
+            await collected(model, stream=True)
+        answer = await collected(model, stream=False)
+
+    assert (answer.text, len(service.requests)) == ("Goethe", 5)
 
 
 @pytest.mark.parametrize(

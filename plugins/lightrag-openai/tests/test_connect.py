@@ -328,3 +328,80 @@ async def test_what_is_no_address_is_refused(reference: str, address: str) -> No
 async def complete(reference: str, connection: dict[str, Any]) -> None:
     async with ragcore.completion(reference, **connection) as model:
         await model.complete("Who?")
+
+
+@pytest.mark.parametrize("name", ["organization", "project"])
+@pytest.mark.parametrize("value", ["a\nb", "a\r\nX-Evil: 1", "a\x00", "жу", "a\ud800"])
+async def test_what_no_header_can_carry_is_refused(name: str, value: str) -> None:
+    """When options are read, before anything is sent."""
+    with pytest.raises(OptionsError, match=name):
+        resolve_completion("openai:m", {"api_key": "k", name: value})
+
+
+@pytest.mark.parametrize("version", ["", "a b", "2024\r\n", "../x", "x&y=1", "x#"])
+async def test_a_version_that_is_none_is_refused(version: str) -> None:
+    """It stands in the address."""
+    with pytest.raises(OptionsError, match="api_version"):
+        async with ragcore.completion(
+            "azure:m", endpoint="http://localhost:9", api_key="k", api_version=version
+        ):
+            pass
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../../admin", "a/b", "a?b", "a#b", "%2e%2e", "a\\b"])
+async def test_a_deployment_keeps_its_place_in_the_address(name: str) -> None:
+    """By whatever option it is named, and whatever is asked."""
+    async with AzureOpenAI(Answer()).running() as service:
+        where: dict[str, Any] = {"endpoint": service.url, "api_key": "k"}
+        with pytest.raises(OptionsError, match="name of a deployment"):
+            async with ragcore.completion(f"azure:{name}", **where) as model:
+                await model.complete("Who?")
+        with pytest.raises(OptionsError, match="name of a deployment"):
+            async with ragcore.completion("azure:m", deployment=name, **where) as model:
+                await model.complete("Who?")
+        with pytest.raises(OptionsError, match="name of a deployment"):
+            async with ragcore.embedding(
+                "azure:default", default_deployment=name, **where
+            ) as texts:
+                await texts.embed(["a"])
+
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("name", ["a/b", "meta/llama-3.1:free", "a#b?"])
+async def test_a_model_may_have_any_name_elsewhere(name: str) -> None:
+    """It stands in the body."""
+    request = await request_of(OpenAI(Answer()), f"openrouter:{name}", api_key="k")
+
+    assert request.json["model"] == name
+    assert request.path == "/v1/chat/completions"
+
+
+@pytest.mark.parametrize("bad", [float("nan"), object(), {1, 2}, "a\ud800", b"a"])
+async def test_extra_fields_are_json(bad: Any) -> None:
+    """Of a model and of a call."""
+    with pytest.raises(OptionsError, match="extra_body"):
+        async with ragcore.completion("openai:m", api_key="k", extra_body={"x": bad}):
+            pass
+    async with ragcore.completion("openai:m", api_key="k") as model:
+        with pytest.raises(OptionsError, match="extra_body"):
+            await model.complete("Who?", extra_body={"x": [bad]})
+
+
+@pytest.mark.parametrize("reference", ["openai:m", "azure:m", "vllm:m"])
+async def test_the_limits_of_time_are_the_hosts(reference: str) -> None:
+    """The SDK's ten minutes would cut an attempt that is allowed twenty."""
+    option = "endpoint" if reference == "azure:m" else "base_url"
+    opening = resolve_completion(reference, {option: "http://localhost:9", "api_key": "k"})
+    async with opening.client() as client:
+        timeout = client.sdk.timeout
+
+    assert (timeout.read, timeout.write, timeout.pool) == (None, None, None)
+
+
+async def test_the_limits_of_a_client_of_ones_own_stay() -> None:
+    """Whoever has set them wants them."""
+    async with httpx2.AsyncClient(timeout=7) as mine:
+        opening = resolve_completion("openai:m", {"api_key": "k", "http_client": mine})
+        async with opening.client() as client:
+            assert client.sdk.timeout == httpx2.Timeout(7)

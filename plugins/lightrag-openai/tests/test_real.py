@@ -87,6 +87,20 @@ async def test_it_streams(base_url: str, options: dict[str, Any]) -> None:
     assert chunks.completion.usage is not None
 
 
+async def test_no_attempt_is_lost_after_a_stream(base_url: str) -> None:
+    """The server closes the connection, having said that it keeps it."""
+    async with ragcore.completion("llamacpp:smollm2", base_url=base_url) as model:
+        attempts = []
+        for _ in range(3):
+            async with model.stream("Hello", max_output_tokens=3) as chunks:
+                async for _ in chunks:
+                    pass
+            answer = await model.complete("Hello", max_output_tokens=3)
+            attempts += [chunks.completion.timings.attempts, answer.timings.attempts]
+
+    assert attempts == [1] * 6
+
+
 async def test_what_is_cut_says_so(base_url: str) -> None:
     """By the number of tokens that were asked for."""
     async with ragcore.completion("llamacpp:smollm2", base_url=base_url) as model:

@@ -30,6 +30,7 @@ from ragcore.errors import (
     TruncatedResponseError,
 )
 from ragcore.options import merge, refuse_twice
+from ragcore.wire import JSON
 
 Format = JSONObject | JSONSchema
 
@@ -64,7 +65,7 @@ def wanted(response_format: Any) -> Wanted | None:
         case None:
             return None
         case JSONObject() | JSONSchema():
-            return Wanted(response_format)
+            return _of_record(response_format)
         case type() if response_format is JSONObject:
             return Wanted(JSONObject())
         case Mapping():
@@ -87,12 +88,18 @@ def _of_mapping(given: Mapping[str, Any]) -> Wanted | None:
             return Wanted(JSONObject())
         case {"type": "json_schema", "json_schema": {"schema": schema} as asked}:
             named = {key: asked[key] for key in ("name", "strict") if asked.get(key) is not None}
-            return Wanted(JSONSchema(schema, **named))
+            return _of_record(JSONSchema(schema, **named))
         case {"type": "json_schema"}:
             raise OptionsError(
                 "response_format: {'type': 'json_schema'} lacks {'json_schema': {'schema': …}}"
             )
-    return Wanted(JSONSchema(given))
+    return _of_record(JSONSchema(given))
+
+
+def _of_record(given: Format) -> Wanted:
+    if isinstance(given, JSONSchema) and (problem := JSON.problem(dict(given.schema))):
+        raise OptionsError(f"response_format: {problem}")
+    return Wanted(given)
 
 
 def _of_class(read: Callable[[Any], Wanted], cls: type) -> Wanted:

@@ -225,11 +225,18 @@ class _Completed(AbstractAsyncContextManager[Completion]):
 def _read(answer: Completion, exchange: Exchange) -> Completion:
     """Return *answer* in whole characters, and with its reasoning apart."""
     text, reasoning = mended(answer.text), mended(answer.reasoning)
-    if exchange.opening.capabilities.think_tags and not reasoning:
-        text, reasoning = split_thinking(text)
+    tags = exchange.opening.think_tags
+    if tags and not reasoning:
+        text, reasoning = split_thinking(text, opened=tags == "open" or _begins_within(text))
     if (text, reasoning) == (answer.text, answer.reasoning):
         return answer
     return attrs.evolve(answer, text=text, reasoning=reasoning)
+
+
+def _begins_within(text: str) -> bool:
+    """Whether a chat template has opened the reasoning that *text* closes, and not the model."""
+    before, closed, _ = text.partition("</think>")
+    return bool(closed) and "<think>" not in before
 
 
 class _Streamed(AbstractAsyncContextManager[CompletionStream]):
@@ -249,8 +256,8 @@ class _Streamed(AbstractAsyncContextManager[CompletionStream]):
             # It might be a coroutine, which would complain that nobody awaits it.
             getattr(chunks, "close", lambda: None)()
             raise exchange.opening.wrong_type("stream", chunks, "an async generator")
-        if exchange.opening.capabilities.think_tags:
-            chunks = without_thinking(chunks)
+        if tags := exchange.opening.think_tags:
+            chunks = without_thinking(chunks, opened=tags == "open")
         try:
             first = await next_chunk(exchange, chunks)
         except BaseException:

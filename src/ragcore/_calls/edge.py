@@ -48,7 +48,9 @@ class AtTheEdge:
             )
             error.__cause__ = exc
             self.tell(error)
-            raise error from error.__cause__
+            # Requests, which exceptions carry, show keys: none stays in the locals of a frame.
+            del exc
+            raise error
 
     def tell(self, exc: ProviderError) -> None:
         """Say in *exc* what is known here, and nothing that must not be known elsewhere."""

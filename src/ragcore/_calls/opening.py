@@ -12,7 +12,7 @@ from contextlib import (
     asynccontextmanager,
     nullcontext,
 )
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import attrs
 
@@ -25,7 +25,16 @@ from ragcore._discovery.loading import registry
 from ragcore._records import Capabilities, Retry
 from ragcore.errors import OptionsError, PluginError, UnsupportedError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
-from ragcore.options import SHORTEST, BindingOptions, Secret, Sources, read, secrets_in, without
+from ragcore.options import (
+    SHORTEST,
+    BindingOptions,
+    Secret,
+    Sources,
+    holds_half,
+    read,
+    secrets_in,
+    without,
+)
 from ragcore.wire import redacted
 
 ProviderT = TypeVar("ProviderT", CompletionProvider, EmbeddingProvider)
@@ -135,6 +144,11 @@ class Opening(Service[ProviderT]):
     def capabilities(self) -> Capabilities:
         """What the model can do."""
         return self.provider.capabilities_of(self.model_name)
+
+    @property
+    def think_tags(self) -> bool | Literal["open"]:
+        """Whether text may begin with reasoning in tags, or begins within them."""
+        return self.host.think_tags or self.capabilities.think_tags
 
     def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
         """Name the model in errors that pass, and keep the account's secrets out of them."""
@@ -289,4 +303,6 @@ def _split(reference: str) -> tuple[str, str]:
         raise OptionsError(
             f"{reference!r} is not a reference: PROVIDER:MODEL, such as 'openai:gpt-4o-mini'"
         )
+    if holds_half(model_name):
+        raise OptionsError(f"{reference!a} holds half of a character (a lone surrogate)")
     return name, model_name

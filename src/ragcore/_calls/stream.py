@@ -153,9 +153,11 @@ async def pieces_of(answer: Completion) -> AsyncGenerator[Chunk, None]:
     )
 
 
-async def without_thinking(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
+async def without_thinking(
+    chunks: AsyncGenerator[Chunk, None], *, opened: bool
+) -> AsyncGenerator[Chunk, None]:
     """Yield *chunks* with what stands between ``<think>`` and ``</think>`` as their reasoning."""
-    splitter: ThinkingSplitter | None = ThinkingSplitter()
+    splitter: ThinkingSplitter | None = ThinkingSplitter(opened=opened)
     async with aclosing(chunks):
         async for chunk in chunks:
             parted = chunk if splitter is None else _parted(chunk, splitter)

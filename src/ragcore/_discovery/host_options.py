@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import attrs
 
@@ -87,6 +88,12 @@ class HostCompletionOptions(HostOptions, binding="ragcore"):
     max_output_tokens: int | None = option(
         "Upper bound of an answer, in tokens.", default=None, env=None, minimum=1
     )
+    think_tags: Literal["open"] | None = option(
+        "'open' where answers begin with reasoning that ends with </think>, and the chat template "
+        "has opened it already.",
+        default=None,
+        provider_default=_PROVIDERS,
+    )
 
 
 class HostEmbeddingOptions(HostOptions, binding="ragcore"):
@@ -102,6 +109,10 @@ class HostEmbeddingOptions(HostOptions, binding="ragcore"):
     dimensions: int | None = option(
         "Length of a vector, for models that can choose.", default=None, env=None, minimum=1
     )
+
+
+class EveryHostOption(HostCompletionOptions, HostEmbeddingOptions, binding="ragcore"):
+    """How a call is made, and what is asked of the models of both tasks."""
 
 
 HOST_OPTIONS = (HostOptions, HostCompletionOptions, HostEmbeddingOptions)
@@ -123,4 +134,4 @@ CALL_PARAMETERS = (
 @hookimpl
 def ragcore_options() -> Iterable[type[BindingOptions]]:
     """Register the options that belong to no provider, and can be set outside a program."""
-    return (HostOptions, HostEmbeddingOptions)
+    return (HostOptions, EveryHostOption)

@@ -21,7 +21,7 @@ everybody; it imports :mod:`ragcore.errors` alone.
 """
 
 from ragcore.options._binding_options import BindingOptions, imports_classes
-from ragcore.options._checks import Check, Pattern
+from ragcore.options._checks import Check, Pattern, holds_half
 from ragcore.options._declaration import OptionField, Scope, option, summary_of
 from ragcore.options._group import raise_all
 from ragcore.options._prefixes import Prefixes
@@ -45,6 +45,7 @@ __all__ = [
     "Sources",
     "entries",
     "found",
+    "holds_half",
     "imports_classes",
     "merge",
     "option",

@@ -58,6 +58,13 @@ class Pattern:
         return {"pattern": _whole(self.pattern), **names}
 
 
+def holds_half(value: Any) -> bool:
+    """Whether a text in *value* holds a lone surrogate: half of a character, which nobody sends."""
+    names = [name for name in value if isinstance(name, str)] if isinstance(value, Mapping) else []
+    texts = (text for text in (*names, *_texts(value)) if not text.isascii())
+    return any("\ud800" <= character <= "\udfff" for text in texts for character in text)
+
+
 def _texts(value: Any) -> list[str]:
     match value:
         case Mapping():

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import attrs
 
 from ragcore.errors import OptionsError
+from ragcore.options._checks import holds_half
 from ragcore.options._declaration import OptionField
 from ragcore.options._group import Group, GroupT, made, raise_all
 from ragcore.options._types import Unconvertible, from_text, from_value, says_nothing
@@ -59,6 +60,10 @@ class Found:
         except Unconvertible as exc:
             shown = "the value" if self.field.secret else self._shown()
             raise OptionsError(f"{self.name}: {shown} is not {exc} @ {self.field.where}") from None
+        if holds_half(value):
+            raise OptionsError(
+                f"{self.name}: holds half of a character (a lone surrogate) @ {self.field.where}"
+            )
         if problem := self.field.check and self.field.check.problem(value):
             raise OptionsError(f"{self.name}: {problem} @ {self.field.where}")
         return value

@@ -12,9 +12,12 @@ A plugin says what is peculiar to its service, and leaves the rest to the tables
 - :func:`reported` names the error that a body describes, :func:`http_error` one whose status and
   message are known. :class:`Phrase` adds a service's own words. :func:`said` finds the message in
   any shape of body, :func:`described` makes one of an exception.
+  :func:`misdirected` says which address was asked.
 - :func:`event_stream` yields each :class:`Event` of a stream, :func:`lines` its lines;
   :func:`drained` frees the connection.
-- :data:`ADDRESS`, :data:`HEADER` and :data:`HEADERS` are checks of options:
+- :func:`decoded`, :func:`text_and_thoughts`, :func:`finish_reason`, :func:`count` and
+  :func:`vector` read the parts of an answer, in whatever shape a service puts them.
+- :data:`ADDRESS`, :data:`HEADER`, :data:`HEADERS` and :data:`JSON` are checks of options:
   ``option("Base URL of the service.", default=None, check=ADDRESS)``.
 - :func:`retry_after`, :func:`split_thinking`, :class:`ThinkingSplitter` and :func:`redacted` are
   for what the host can't do in a plugin's place.
@@ -53,12 +56,11 @@ httpx, ``_errors.py`` is::
 
 and a stream in ``_completion.py``::
 
-    import json
     from collections.abc import AsyncGenerator
     from contextlib import aclosing
 
     from ragcore import Chunk
-    from ragcore.wire import drained, event_stream
+    from ragcore.wire import decoded, drained, event_stream
 
 
     async def stream(http: httpx.AsyncClient, body: dict) -> AsyncGenerator[Chunk, None]:
@@ -70,20 +72,23 @@ and a stream in ``_completion.py``::
                     raise refused(response)
                 async with aclosing(event_stream(pieces)) as events:
                     async for event in events:
+                        if event.says_nothing:
+                            continue
                         if event.data == "[DONE]":
                             break
-                        said = json.loads(event.data)
+                        said = decoded(event.data)
                         if "error" in said:
                             raise reported(said, codes=CODES, more_phrases=PHRASES)
                         yield Chunk(said["text"], finish_reason=said.get("end"))
                 await drained(pieces)
 '''
 
-from ragcore.wire._checks import ADDRESS, HEADER, HEADERS
+from ragcore.wire._answers import count, decoded, finish_reason, text_and_thoughts, vector
+from ragcore.wire._checks import ADDRESS, HEADER, HEADERS, JSON
 from ragcore.wire._phrases import Phrase
 from ragcore.wire._readers import Event, drained, event_stream, lines
 from ragcore.wire._redacted import redacted
-from ragcore.wire._reported import http_error, reported, retry_after
+from ragcore.wire._reported import http_error, misdirected, reported, retry_after
 from ragcore.wire._said import described, said
 from ragcore.wire._thinking import ThinkingSplitter, split_thinking
 from ragcore.wire._transport import translating, transport_error
@@ -92,19 +97,26 @@ __all__ = [
     "ADDRESS",
     "HEADER",
     "HEADERS",
+    "JSON",
     "Event",
     "Phrase",
     "ThinkingSplitter",
+    "count",
+    "decoded",
     "described",
     "drained",
     "event_stream",
+    "finish_reason",
     "http_error",
     "lines",
+    "misdirected",
     "redacted",
     "reported",
     "retry_after",
     "said",
     "split_thinking",
+    "text_and_thoughts",
     "translating",
     "transport_error",
+    "vector",
 ]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import attrs
+
 from ragcore.options import Pattern
 
 # The patterns mean the same in JSON Schema.
@@ -27,3 +32,27 @@ HEADERS = Pattern(
     "has names or values that no HTTP header can carry",
     names=r"[!#$%&'*+.^_`|~0-9A-Za-z-]+",
 )
+
+
+@attrs.frozen
+class _JSON:
+    """What a request in JSON can carry."""
+
+    def problem(self, value: Any) -> str | None:
+        """Return why *value* can't be sent; None if it can."""
+        try:
+            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return "holds half of a character (a lone surrogate), which is no text"
+        except (TypeError, ValueError) as exc:
+            return f"can't be put as JSON: {exc}"
+        except RecursionError:
+            return "can't be put as JSON: it is nested too deep"
+        return None
+
+    def schema(self) -> dict[str, Any]:
+        """Return nothing: what JSON Schema describes is JSON."""
+        return {}
+
+
+JSON = _JSON()

@@ -16,6 +16,7 @@ from ragcore.wire._reported import reported
 _LONGEST_LINE = 2**24  # characters
 _LONGEST_BODY = 2**16  # characters of what is no stream
 _LINGER = 1.0  # seconds
+_PINGS = frozenset(("ping", "keepalive", "keep-alive", "keep_alive", "heartbeat"))
 
 
 @attrs.frozen
@@ -24,6 +25,11 @@ class Event:
 
     data: str
     event: str = ""
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it is only a sign of life: blank, ``null``, or a ping."""
+        return self.event in _PINGS or self.data.strip() in ("", "null")
 
 
 async def event_stream(
@@ -54,7 +60,7 @@ async def event_stream(
             if stray or line.lstrip().startswith(("{", "[{", "<")):
                 stray += f"{line}\n"[: _LONGEST_BODY - len(stray)]
             elif line:
-                _take(fields, line)
+                stray += _taken(fields, line)
             else:
                 if event := _event(fields, empty=empty):
                     yield event
@@ -65,11 +71,15 @@ async def event_stream(
         raise reported(stray, unknown=UnavailableError)
 
 
-def _take(fields: dict[str, list[str]], line: str) -> None:
+def _taken(fields: dict[str, list[str]], line: str) -> str:
+    """Add what *line* says to *fields*; return what is JSON and no field of an event."""
     name, _, value = line.partition(":")
     # No service can go on where a stream broke, so "id" and "retry" say nothing here.
     if name in ("data", "event"):
         fields.setdefault(name, []).append(value.removeprefix(" "))
+    # An error under a name of its own, or a piece whose beginning is damaged.
+    is_stray = name not in ("", "data", "event", "id", "retry") and value.lstrip().startswith("{")
+    return value if is_stray else ""
 
 
 def _event(fields: dict[str, list[str]], *, empty: bool) -> Event | None:
@@ -100,12 +110,15 @@ async def drained(pieces: AsyncIterable[object]) -> None:
 
 
 async def _split(pieces: AsyncIterable[bytes], *, translate: bool) -> AsyncGenerator[str, None]:
-    utf8 = codecs.getincrementaldecoder("utf-8-sig")("replace")
+    # "utf-8-sig" would drop half a byte order mark, too.
+    utf8 = codecs.getincrementaldecoder("utf-8")("replace")
     decoder = io.IncrementalNewlineDecoder(utf8, translate=True) if translate else utf8
     held: list[str] = []
-    size = 0
+    size, mark = 0, "\ufeff"
     async for piece in pieces:
-        *complete, rest = decoder.decode(piece).split("\n")
+        if text := decoder.decode(piece):
+            text, mark = text.removeprefix(mark), ""
+        *complete, rest = text.split("\n")
         for line in complete:
             yield "".join((*held, line))
             held, size = [], 0

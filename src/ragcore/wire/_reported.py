@@ -64,6 +64,7 @@ _CODES_OF_STATUS = {
 }
 _STATUS_OF_CODE = {code: status for status, codes in _CODES_OF_STATUS.items() for code in codes}
 _REDIRECTS = range(300, 400)
+_LONGEST_PLACE = 200  # characters
 
 
 def http_error(
@@ -123,6 +124,20 @@ def reported(
     return _completed(error, body)
 
 
+def misdirected(error: errors.ProviderError, address: str, option: str) -> errors.ProviderError:
+    """
+    Return *error*, which then also says where it came from: another server may have answered.
+
+    Args:
+        error: The answer is not what the service would say, such as a 404 that knows of no model.
+        address: What was asked; what follows a ``?`` is left out.
+        option: The user's option that holds the address.
+    """
+    asked = address.partition("?")[0]
+    error.args = (f"{error.args[0]}; {asked} was asked: is {option}= right?", *error.args[1:])
+    return error
+
+
 def _status_in(codes: tuple[str, ...]) -> int | None:
     numbers = (int(code) for code in codes if re.fullmatch(r"[45]\d\d", code))
     named = (_STATUS_OF_CODE[code] for code in codes if code in _STATUS_OF_CODE)
@@ -138,9 +153,9 @@ def _kind(told: tuple[str, ...], status: int | None, codes: Mapping[str, _Kind])
 
 def _message(words: str, status: int | None, headers: _Headers, phrase: Phrase | None) -> str:
     said = shortened(words) or f"the service answered {status or 'with an error'} and said no more"
-    if status in _REDIRECTS:
-        place = _header(headers, "location") or "another address"
-        return f"{said}; the service moved to {place}: name that address"
+    place = _header(headers, "location")
+    if status in _REDIRECTS and place:
+        return f"{said}; the service moved to {place[:_LONGEST_PLACE]}: name that address"
     return f"{said}; {phrase.cure}" if phrase and phrase.cure else said
 
 

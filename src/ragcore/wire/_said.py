@@ -109,4 +109,5 @@ def _line(text: str) -> str:
     text = text[:_LONGEST_TEXT]
     if text.lstrip().startswith("<"):
         text = html.unescape(_MARKUP.sub(" ", text))
-    return " ".join(text.split())
+    # A message is printed and logged: it holds nothing that UTF-8 can't carry.
+    return " ".join(text.encode(errors="replace").decode().split())

@@ -13,11 +13,16 @@ class ThinkingSplitter:
 
     Only a text that begins with ``<think>`` (white space aside) has reasoning: further on, the tag
     is something that the model talks about. White space around the reasoning is dropped.
+
+    Args:
+        opened: The prompt has opened the reasoning already, as chat templates do: the text begins
+            within, and needs no ``<think>``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, opened: bool = False) -> None:
         self._held = ""
         self._where = "before"
+        self._without_tag = "opened" if opened else "text"
 
     def feed(self, piece: str) -> tuple[str, str]:
         """Return the text and the reasoning in *piece*, and what was held back before it."""
@@ -41,7 +46,10 @@ class ThinkingSplitter:
     def end(self) -> tuple[str, str]:
         """Return what was held back: text, or reasoning that was never closed."""
         held, self._held = self._held, ""
-        return ("", held.rstrip()) if self._where == "thinking" else (held, "")
+        if self._where == "thinking":
+            return "", held.rstrip()
+        is_thought = self._where == "before" and self._without_tag == "opened"
+        return ("", held.strip()) if is_thought else (held, "")
 
     def _look_for_beginning(self) -> None:
         begun = self._held.lstrip()
@@ -49,7 +57,7 @@ class ThinkingSplitter:
             self._held = begun.removeprefix(_OPEN)
             self._where = "opened"
         elif not _OPEN.startswith(begun):
-            self._where = "text"
+            self._where = self._without_tag
 
     def _look_for_end(self) -> str:
         reasoning, closed, rest = self._held.partition(_CLOSE)
@@ -63,9 +71,9 @@ class ThinkingSplitter:
         return reasoning
 
 
-def split_thinking(text: str) -> tuple[str, str]:
+def split_thinking(text: str, *, opened: bool = False) -> tuple[str, str]:
     """Return the text and the reasoning of an answer in one piece."""
-    splitter = ThinkingSplitter()
+    splitter = ThinkingSplitter(opened=opened)
     said, thought = splitter.feed(text)
     more_said, more_thought = splitter.end()
     return said + more_said, thought + more_thought

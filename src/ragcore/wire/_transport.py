@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import attrs
@@ -89,8 +89,7 @@ _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRN
 _DEEPEST = 20
 
 
-@contextmanager
-def translating(rows: Mapping[NameT, Row], address: str | None = None) -> Iterator[None]:
+class translating:  # noqa: N801  # reads as a function
     """
     Raise ragcore's errors where a block raises what has a row in *rows*, or the network's.
 
@@ -104,19 +103,30 @@ def translating(rows: Mapping[NameT, Row], address: str | None = None) -> Iterat
             network: what really happened is looked for behind the exception.
         address: What is asked, for messages.
     """
-    try:
-        yield
-    except RagcoreError:
-        raise
-    except Exception as exc:
-        # Classes that are named may not be imported here, so none can be caught.
-        error = _translation(exc, dict[Any, Row](rows), address)
-        if error is None:
-            raise
-        raise error from exc
+
+    __slots__ = ("_address", "_rows")
+
+    def __init__(self, rows: Mapping[NameT, Row], address: str | None = None) -> None:
+        self._rows: Mapping[Any, Row] = rows
+        self._address = address
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, exc: BaseException | None, __: object) -> None:
+        if not isinstance(exc, Exception) or isinstance(exc, RagcoreError):
+            return
+        error = _translation(exc, self._rows, self._address)
+        if error is not None:
+            error.__cause__ = exc
+            # Requests, which exceptions carry, show keys: none stays in the locals of a frame.
+            del exc
+            raise error
 
 
-def _translation(exc: Exception, rows: dict[Any, Row], address: str | None) -> RagcoreError | None:
+def _translation(
+    exc: Exception, rows: Mapping[Any, Row], address: str | None
+) -> RagcoreError | None:
     keys = (key for kind in type(exc).__mro__ for key in (kind, kind.__name__))
     row = next((rows[key] for key in keys if key in rows), None)
     if row is None:

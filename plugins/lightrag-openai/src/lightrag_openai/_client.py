@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, Mapping
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
+from contextvars import ContextVar
 from typing import Any
 
+import aiohttp
 import attrs
 import httpx2
-from openai import AsyncOpenAI
+from openai import APIConnectionError, AsyncOpenAI
 
 from lightrag_openai._endpoint import Endpoint
-from lightrag_openai._errors import TABLE
-from ragcore import InterruptedStreamError, ProviderError
-from ragcore.wire import Event, drained, event_stream, reported, translating
+from lightrag_openai._errors import table
+from lightrag_openai._fields import JSON
+from ragcore import OptionsError, ProviderError, UnavailableError
+from ragcore.wire import (
+    Event,
+    decoded,
+    drained,
+    event_stream,
+    misdirected,
+    reported,
+    said,
+    translating,
+)
 
-JSON = dict[str, Any]
+# Stands for ``[DONE]`` among events.
+DONE: JSON = {}
+
+# Whether a request goes over a connection that was not there before; said by our HTTP client.
+is_new: ContextVar[bool] = ContextVar("is_new", default=True)
+
+# What would lead to another place of an address that it stands in.
+_OUT_OF_PLACE = re.compile(r"\.\.?|.*[/\\?#%\x00-\x1f\x7f].*", re.DOTALL)
+
+_FIELD = re.compile(rb"\s*(data|event|id|retry)?:")
 
 
 @attrs.frozen(eq=False)
@@ -42,10 +63,18 @@ class Client:
     default_deployment: str | None = None
 
     def name_of(self, model_name: str) -> str:
-        """Return what *model_name* of a reference is called on the wire."""
+        """
+        Return what *model_name* of a reference is called on the wire.
+
+        Raises:
+            OptionsError: It would leave its place in the address.
+        """
         if model_name == "default" and self.default_deployment:
             model_name = self.default_deployment
-        return self.deployment or model_name
+        name = self.deployment or model_name
+        if self.row.name_in_address and _OUT_OF_PLACE.fullmatch(name):
+            raise OptionsError(f"{self.row.name}: {name!r} can't be the name of a deployment")
+        return name
 
     async def answer(self, path: str, body: JSON) -> tuple[JSON, str | None]:
         """
@@ -54,67 +83,119 @@ class Client:
         Raises:
             ProviderError: The answer is no JSON object, or one that reports an error.
         """
-        with translating(TABLE):
+        with translating(table(self.row.address_option)):
             response = await self._post(path, body)
-            answer = _decoded(response)
-        if not isinstance(answer, dict):
-            raise ProviderError(f"what came back is no JSON object: {str(answer)[:200]!r}")
-        return without_error(answer), response.headers.get("x-request-id")
+        answer = self._object_in(response.content, response.url)
+        return answer, response.headers.get("x-request-id")
 
     async def events(self, path: str, body: JSON) -> AsyncGenerator[JSON, None]:
         """
-        Yield what the events of a stream say, until ``[DONE]`` or the end of the body.
+        Yield what the events of a stream say, up to :data:`DONE` or the end of the body.
+
+        A service that has not streamed its answer says all of it in one event.
 
         Raises:
-            ProviderError: An event reports an error.
-            InterruptedStreamError: An event is no JSON object.
+            ProviderError: An event reports an error, or is no JSON object.
         """
-        with translating(TABLE):
+        with translating(table(self.row.address_option)):
             response = await self._post(path, body | {"stream": True}, stream=True)
             async with aclosing(response):
                 pieces = response.aiter_bytes()
-                async with aclosing(event_stream(pieces)) as events:
+                first = await anext(pieces, b"")
+                if _is_whole(first, response.headers.get("content-type", "")):
+                    rest = [piece async for piece in pieces]
+                    yield self._object_in(b"".join([first, *rest]), response.url)
+                    return
+                async with aclosing(event_stream(_joined(first, pieces))) as events:
                     async for event in events:
-                        if event.data.startswith("[DONE]"):
+                        if event.data.lstrip().startswith("[DONE]"):
+                            yield DONE
                             break
-                        yield _parsed(event)
+                        if not event.says_nothing:
+                            yield self._object_of(event)
                 await drained(pieces)
 
+    async def models(self) -> JSON:
+        """Return what the service says of its models."""
+        with translating(table(self.row.address_option)):
+            response = await self.sdk.get("/models", **self._asking())
+        return self._object_in(response.content, response.url)
+
+    def strange(self, answer: object, wanted: str) -> ProviderError:
+        """Return the error that an *answer* stands for which is not what was *wanted*."""
+        error = unlike(answer, wanted)
+        return misdirected(error, str(self.sdk.base_url), self.row.address_option)
+
     async def _post(self, path: str, body: JSON, *, stream: bool = False) -> httpx2.Response:
-        response: httpx2.Response = await self.sdk.post(
-            path,
-            cast_to=httpx2.Response,
-            body=body,
-            options={"headers": self.headers},
-            stream=stream,
-        )
-        return response
+        while True:
+            is_new.set(True)
+            try:
+                return await self.sdk.post(path, body=body, stream=stream, **self._asking())
+            except APIConnectionError as exc:
+                # llama.cpp closes a connection after a stream though it says that it keeps it, and
+                # uvicorn after five seconds: such a request was not read, and is no attempt.
+                if is_new.get() or not _has_hung_up(exc):
+                    raise
+
+    def _asking(self) -> dict[str, Any]:
+        # To another host, a redirect would take the prompt and the headers that are secret.
+        options = {"headers": self.headers, "follow_redirects": False}
+        return {"cast_to": httpx2.Response, "options": options}
+
+    def _object_in(self, body: bytes, url: httpx2.URL) -> JSON:
+        try:
+            answer = decoded(body)
+        except ProviderError as exc:
+            raise misdirected(exc, str(url), self.row.address_option) from exc.__cause__
+        if not isinstance(answer, dict):
+            raise self.strange(answer, "JSON object")
+        return without_error(answer)
+
+    def _object_of(self, event: Event) -> JSON:
+        answer = decoded(event.data)
+        if not isinstance(answer, dict):
+            raise unlike(answer, "JSON object")
+        return without_error(answer)
 
 
-def _decoded(response: httpx2.Response) -> Any:
-    try:
-        return response.json()
-    except json.JSONDecodeError as exc:
-        if "json" in response.headers.get("content-type", ""):
-            raise
-        # A page of a proxy, or of a server that has no API: another attempt would get it, too.
-        raise reported(response.text) from exc
+def _is_whole(first: bytes, label: str) -> bool:
+    """Whether a body that begins with *first* is JSON: gateways call it events, and events JSON."""
+    return first.lstrip().startswith(b"{") or ("json" in label and not _FIELD.match(first))
 
 
-def _parsed(event: Event) -> JSON:
-    said = json.loads(event.data)
-    if not isinstance(said, dict):
-        raise InterruptedStreamError(f"an event is no JSON object: {event.data[:200]!r}")
-    return without_error(said)
+async def _joined(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for piece in pieces:
+        yield piece
 
 
-def without_error(said: JSON) -> JSON:
+def _has_hung_up(exc: BaseException | None) -> bool:
+    """Whether the server has closed the connection, and answered nothing."""
+    while exc is not None:
+        if isinstance(exc, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
+            return True
+        exc = exc.__cause__
+    return False
+
+
+def unlike(answer: object, wanted: str) -> ProviderError:
     """
-    Return *said*.
+    Return the error that an *answer* stands for which is not what was *wanted*.
+
+    What it says may name the class; else it is taken for damaged, and another may be whole.
+    """
+    error = reported(answer, unknown=UnavailableError)
+    error.args = (f"what came back is no {wanted}: {said(answer)[0] or repr(answer)}",)
+    return error
+
+
+def without_error(answer: JSON) -> JSON:
+    """
+    Return *answer*.
 
     Raises:
         ProviderError: It reports an error, as gateways do with status 200.
     """
-    if error := said.get("error"):
+    if error := answer.get("error"):
         raise reported(error)
-    return said
+    return answer

@@ -6,13 +6,13 @@ Wire format: https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
-from lightrag_openai._client import JSON, Client, without_error
+from lightrag_openai._client import DONE, Client, unlike, without_error
+from lightrag_openai._fields import JSON, text_in, usage_in
 from lightrag_openai._responses import Responses
-from lightrag_openai._schema import strict
+from lightrag_openai._schema import Schemas
 from lightrag_openai.options import ChatOptions
 from ragcore import (
     Chunk,
@@ -21,15 +21,12 @@ from ragcore import (
     CompletionRequest,
     ContentFilterError,
     FinishReason,
-    InterruptedStreamError,
     JSONObject,
     JSONSchema,
     Message,
-    ProviderError,
-    UnavailableError,
     UnsupportedError,
-    Usage,
 )
+from ragcore.wire import finish_reason, text_and_thoughts
 
 _PATH = "/chat/completions"
 
@@ -44,13 +41,34 @@ class ChatCompletions:
     """Asks for chat completions."""
 
     def __init__(self, client: Client, model_name: str, options: ChatOptions) -> None:
+        row = client.row
         self._client = client
         self._model = client.name_of(model_name)
+        self._schemas = Schemas(
+            f"{row.name}:{self._model}", closed=row.strict_schemas, bounds=row.strict_bounds
+        )
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer in one piece."""
         answer, request_id = await self._client.answer(_PATH, self._body(request))
-        return _completion(answer, request_id)
+        match answer.get("choices"):
+            case [dict(choice), *_]:
+                message = _message_in(without_error(choice), "message")
+            case _:
+                raise self._client.strange(answer, "chat completion")
+        text, thought = text_and_thoughts(message.get("content"))
+        refusal = text_in(message, "refusal")
+        if refusal and not text:
+            raise ContentFilterError(f"the model refused: {refusal}")
+        reason = finish_reason(choice.get("finish_reason"), text)
+        return Completion(
+            text=text,
+            finish_reason="content_filter" if refusal else reason,
+            usage=usage_in(answer, "prompt_tokens", "completion_tokens"),
+            reasoning=_reasoning_in(message) or thought,
+            model=text_in(answer, "model") or None,
+            request_id=request_id,
+        )
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer piece by piece; what the service sends after the end is only its usage."""
@@ -82,57 +100,51 @@ class ChatCompletions:
         if request.max_output_tokens is not None:
             body[row.max_tokens] = request.max_output_tokens
         if request.response_format is not None:
-            body["response_format"] = _format(request.response_format, row.strict_schemas)
+            body["response_format"] = self._format(request.response_format)
         return body | (request.options.extra_body or {})
 
-
-def _completion(answer: JSON, request_id: str | None) -> Completion:
-    match answer.get("choices"):
-        case [dict(choice), *_]:
-            message = without_error(choice).get("message") or {}
-        case _:
-            raise ProviderError(f"what came back is no chat completion: {str(answer)[:200]!r}")
-    text, refusal = message.get("content") or "", message.get("refusal")
-    if refusal and not text:
-        raise ContentFilterError(f"the model refused: {refusal}")
-    reason = _finish_reason(choice.get("finish_reason"))
-    return Completion(
-        text=text,
-        finish_reason="content_filter" if refusal else reason,
-        usage=_usage(answer.get("usage")),
-        reasoning=_reasoning_of(message),
-        model=answer.get("model"),
-        request_id=request_id,
-    )
+    def _format(self, wanted: JSONObject | JSONSchema) -> JSON:
+        if isinstance(wanted, JSONObject):
+            return {"type": "json_object"}
+        return {"type": "json_schema", "json_schema": self._schemas.asked(wanted)}
 
 
 class _Reading:
     """What has been read of a stream."""
 
     def __init__(self) -> None:
-        self._reason: FinishReason | None = None
-        self._usage: Usage | None = None
+        self._reason: object = None
+        self._usage: JSON = {}
         self._refusal = ""
         self._said = False
 
     def read(self, event: JSON) -> Chunk | None:
         """Return what *event* adds to the answer, or None if that is nothing yet."""
-        if usage := event.get("usage"):
-            self._usage = _usage(usage)
+        if event is DONE:
+            # Some say no reason; this is an end all the same.
+            self._reason = self._reason or "stop"
+            return None
+        if event.get("usage"):
+            self._usage = event
         match event.get("choices"):
             case [dict(choice), *_]:
                 return self._chunk(without_error(choice))
             case []:
                 return None
-        raise InterruptedStreamError(f"an event is none of a chat: {str(event)[:200]!r}")
+            case None if event.get("usage"):
+                return None
+        raise unlike(event, "part of a chat completion")
 
     def _chunk(self, choice: JSON) -> Chunk | None:
-        if reason := choice.get("finish_reason"):
-            self._reason = _finish_reason(reason)
-        # Some leave it out of the chunk with the reason.
-        delta = choice.get("delta") or {}
-        self._refusal += delta.get("refusal") or ""
-        text, reasoning = delta.get("content") or "", _reasoning_of(delta)
+        self._reason = choice.get("finish_reason") or self._reason
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            # A service that has not streamed its answer says it in one message; one that has may
+            # repeat it so.
+            delta = _message_in(choice, "delta", *(() if self._said else ("message",)))
+        self._refusal += text_in(delta, "refusal")
+        text, thought = text_and_thoughts(delta.get("content"))
+        reasoning = _reasoning_in(delta) or thought
         self._said = self._said or bool(text)
         return Chunk(text, reasoning) if text or reasoning else None
 
@@ -140,8 +152,13 @@ class _Reading:
         """Return the last chunk; None where the service gave no reason for the end."""
         if self._refusal and not self._said:
             raise ContentFilterError(f"the model refused: {self._refusal}")
-        reason = "content_filter" if self._refusal else self._reason
-        return Chunk(finish_reason=reason, usage=self._usage) if reason else None
+        if not self._reason:
+            return None
+        reason: FinishReason = finish_reason(self._reason)
+        return Chunk(
+            finish_reason="content_filter" if self._refusal else reason,
+            usage=usage_in(self._usage, "prompt_tokens", "completion_tokens"),
+        )
 
 
 _RESPONSES_ONLY = ("reasoning_summary",)
@@ -155,55 +172,15 @@ def _message(message: Message) -> JSON:
     return {"role": message.role, "content": [*text, *images]}
 
 
-def _format(wanted: JSONObject | JSONSchema, strict_schemas: bool) -> JSON:
-    if isinstance(wanted, JSONObject):
-        return {"type": "json_object"}
-    schema, is_strict = strict(wanted) if strict_schemas else (dict(wanted.schema), wanted.strict)
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": wanted.name, "schema": schema, "strict": is_strict},
-    }
+def _message_in(choice: JSON, *names: str) -> JSON:
+    """Return what *choice* says under one of *names*, or as bare text, as old completions do."""
+    said = next(
+        (choice[name] for name in names if choice.get(name) is not None), choice.get("text")
+    )
+    return said if isinstance(said, dict) else {"content": said}
 
 
-_FINISH_REASONS: Mapping[str, FinishReason] = {
-    "stop": "stop",
-    "eos": "stop",
-    "eos_token": "stop",
-    "stop_sequence": "stop",
-    "tool_calls": "stop",
-    "function_call": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-    "content_filter": "content_filter",
-}
-
-
-def _finish_reason(reason: object) -> FinishReason:
-    if reason == "insufficient_system_resource":
-        raise UnavailableError("the service ran out of resources while it answered")
-    if reason not in _FINISH_REASONS:
-        raise ProviderError(f"the answer ended for a reason that is not known: {reason!r}")
-    return _FINISH_REASONS[str(reason)]
-
-
-def _reasoning_of(message: JSON) -> str:
+def _reasoning_in(message: JSON) -> str:
     # DeepSeek, xAI, vLLM and llama.cpp say the one; OpenRouter, Groq, Together and later vLLM the
     # other; where both come they are the same.
-    found = message.get("reasoning_content") or message.get("reasoning")
-    return found if isinstance(found, str) else ""
-
-
-def _usage(usage: Any) -> Usage | None:
-    if not isinstance(usage, dict):
-        return None
-    of_input = usage.get("prompt_tokens_details") or {}
-    of_output = usage.get("completion_tokens_details") or {}
-    # DeepSeek counts cached tokens at the top.
-    cached = of_input.get("cached_tokens") or usage.get("prompt_cache_hit_tokens")
-    return Usage(
-        usage.get("prompt_tokens") or 0,
-        usage.get("completion_tokens") or 0,
-        cached_input_tokens=cached or 0,
-        reasoning_tokens=of_output.get("reasoning_tokens") or 0,
-    )
+    return text_in(message, "reasoning_content") or text_in(message, "reasoning")

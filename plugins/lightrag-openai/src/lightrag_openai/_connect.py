@@ -8,24 +8,27 @@ here everything is said, or taken back after.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
+import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import aiohttp
 import httpx2
 from openai import (
     DEFAULT_CONNECTION_LIMITS,
+    DEFAULT_TIMEOUT,
     AsyncAzureOpenAI,
     AsyncOpenAI,
     DefaultAioHttpClient,
     Omit,
 )
 
-from lightrag_openai._client import Client
+from lightrag_openai._client import Client, is_new
 from lightrag_openai._compatible import CompatibleOptions
 from lightrag_openai._endpoint import AZURE, OPENAI, Endpoint
-from lightrag_openai._errors import TABLE
 from lightrag_openai.options import (
     AzureConnection,
     AzureEmbeddingOptions,
@@ -33,10 +36,13 @@ from lightrag_openai.options import (
     OpenAIOptions,
 )
 from ragcore import Secret
-from ragcore.wire import translating
 
 # The SDK looks for nothing that is given, and takes an empty one for credentials.
 _NOT_AMBIENT: dict[str, Any] = {"admin_api_key": "", "organization": "", "project": ""}
+
+# The host's limits hold for all but this: nobody is there who has not answered by then.
+_CONNECT_TIMEOUT = 10.0  # seconds
+_LONGEST_HEADER = 2**16  # bytes; aiohttp by itself reads 8,190
 
 
 @asynccontextmanager
@@ -68,7 +74,7 @@ async def connect_azure(
             default_headers=_headers(connection.default_headers, _ambient_headers()),
             http_client=http_client,
         )
-        _forget_ambient(sdk)
+        _settle(sdk)
         yield Client(
             sdk,
             AZURE,
@@ -92,18 +98,24 @@ async def _opened(
             default_headers=_headers(connection.default_headers, unwanted, api_key),
             http_client=http_client,
         )
-        _forget_ambient(sdk)
+        _settle(sdk)
         yield Client(sdk, row, _no_key(connection))
 
 
 async def list_models(client: Client) -> Iterable[str]:
     """Return the names of the models that the account may use."""
-    with translating(TABLE):
-        return [model.id async for model in client.sdk.models.list(extra_headers=client.headers)]
+    answer = await client.models()
+    models = answer.get("data")
+    if not isinstance(models, list):
+        raise client.strange(answer, "list of models")
+    return [str(model["id"]) for model in models if isinstance(model, dict) and "id" in model]
 
 
-def _forget_ambient(sdk: AsyncOpenAI) -> None:
+def _settle(sdk: AsyncOpenAI) -> None:
+    """Take back what the SDK has set by itself: from the environment, and limits of time."""
     sdk.admin_api_key = sdk.organization = sdk.project = sdk.webhook_secret = None
+    if sdk.timeout == DEFAULT_TIMEOUT:
+        sdk.timeout = httpx2.Timeout(None, connect=_CONNECT_TIMEOUT)
 
 
 def _headers(
@@ -148,14 +160,47 @@ def _credentials(connection: AzureOpenAIOptions | AzureEmbeddingOptions) -> dict
 async def _http_client(
     connection: OpenAIOptions | CompatibleOptions | AzureConnection,
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    """Yield the user's HTTP client, which stays open, or one of our own, with the SDK's timeout."""
+    """Yield the user's HTTP client, which stays open, or one of our own."""
     if connection.http_client is not None:
         yield connection.http_client
         return
     limits = _limits(connection.max_connections)
     # Certificates are read meanwhile, which takes long enough to hold up other calls.
     async with await asyncio.to_thread(DefaultAioHttpClient, limits=limits) as http_client:
+        _adapt(http_client)
         yield http_client
+
+
+def _adapt(http_client: Any) -> None:
+    """Have *http_client*, the SDK's, read long headers, and say whether connections are reused."""
+    # Neither the SDK nor httpx2 lets one say it, and a session of one's own would lack the proxies.
+    transports = (http_client._transport, *http_client._mounts.values())  # noqa: SLF001
+    for transport in transports:
+        if transport is not None:
+            transport.client = functools.partial(_session, transport.limits, transport.ssl_context)
+
+
+def _session(limits: httpx2.Limits, tls: ssl.SSLContext) -> aiohttp.ClientSession:
+    connector = _Connector(
+        limit=limits.max_connections or 0, keepalive_timeout=limits.keepalive_expiry, ssl=tls
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        max_line_size=_LONGEST_HEADER,
+        max_field_size=_LONGEST_HEADER,
+    )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Says of each request whether its connection is new; tracing would cost 5 % of a call."""
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Any:
+        is_new.set(False)
+        return await super().connect(*args, **kwargs)
+
+    async def _create_connection(self, *args: Any, **kwargs: Any) -> Any:
+        is_new.set(True)
+        return await super()._create_connection(*args, **kwargs)
 
 
 def _limits(max_connections: int | None) -> httpx2.Limits:

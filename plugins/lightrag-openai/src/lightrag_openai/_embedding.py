@@ -16,16 +16,19 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from lightrag_openai._client import JSON, Client
+from lightrag_openai._client import Client
+from lightrag_openai._fields import JSON, text_in
 from lightrag_openai.options import VectorOptions
 from ragcore import (
     ContextLengthError,
     EmbeddingRequest,
     Embeddings,
     ProviderError,
+    UnavailableError,
     UnsupportedError,
     Usage,
 )
+from ragcore.wire import count, vector
 
 Vector = npt.NDArray[np.float32]
 
@@ -69,6 +72,8 @@ class OpenAIEmbedding:
 
     async def _ask(self, texts: Sequence[str], request: EmbeddingRequest) -> Embeddings:
         answer, _ = await self._client.answer("/embeddings", self._body(texts, request))
+        if not isinstance(answer.get("data"), list):
+            raise self._client.strange(answer, "list of vectors")
         return _embeddings(answer, len(texts))
 
     def _body(self, texts: Sequence[str], request: EmbeddingRequest) -> JSON:
@@ -118,27 +123,23 @@ def _too_long(texts: Sequence[str], error: ContextLengthError) -> tuple[int, ...
     return tuple(possible) if len(possible) == 1 else ()
 
 
-def _embeddings(answer: JSON, count: int) -> Embeddings:
-    rows = answer.get("data")
-    if not isinstance(rows, list) or len(rows) != count:
-        found = len(rows) if isinstance(rows, list) else "no"
-        raise ProviderError(f"{found} vectors came back for {count} texts")
+def _embeddings(answer: JSON, texts: int) -> Embeddings:
+    rows = answer["data"]
+    if len(rows) != texts:
+        raise ProviderError(f"{len(rows)} vectors came back for {texts} texts")
     usage = answer.get("usage")
+    tokens = count(usage, "prompt_tokens") or count(usage, "total_tokens")
     return Embeddings(
         _table([_vector(row) for row in _in_order(rows)]),
-        usage=Usage(_input_tokens(usage)) if isinstance(usage, Mapping) else None,
-        model=answer.get("model"),
+        usage=None if tokens is None else Usage(tokens),
+        model=text_in(answer, "model") or None,
     )
-
-
-def _input_tokens(usage: Mapping[str, Any]) -> int:
-    return usage.get("prompt_tokens") or usage.get("total_tokens") or 0
 
 
 def _in_order(rows: Iterable[Any]) -> list[Mapping[str, Any]]:
     rows = list(rows)
     if not all(isinstance(row, Mapping) for row in rows):
-        raise ProviderError("what came back is no list of vectors")
+        raise UnavailableError("what came back is no list of vectors")
     indices = [row.get("index") for row in rows]
     if all(index is None for index in indices):
         return rows
@@ -156,12 +157,12 @@ def _table(vectors: Sequence[Vector]) -> Vector:
 
 def _vector(row: Mapping[str, Any]) -> Vector:
     value = row.get("embedding")
+    if not isinstance(value, str):
+        return vector(value)
     try:
-        if isinstance(value, str):
-            return np.frombuffer(base64.b64decode(value, validate=True), "<f4")
-        vector = np.asarray(value, np.float32)
-    except (binascii.Error, TypeError, ValueError) as exc:
+        decoded = np.frombuffer(base64.b64decode(value, validate=True), "<f4")
+    except (binascii.Error, ValueError) as exc:
         raise ProviderError(f"a vector that came back can't be understood: {exc}") from exc
-    if vector.ndim != 1 or not vector.size:
+    if not decoded.size:
         raise ProviderError("a vector that came back is empty")
-    return vector
+    return decoded

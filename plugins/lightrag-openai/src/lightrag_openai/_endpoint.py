@@ -29,8 +29,10 @@ class Endpoint:
         renames: What it calls an option, if not as OpenAI does.
         stream_usage: Whether a stream may be asked for its usage.
         strict_schemas: Whether schemas must be closed and complete, as OpenAI's strict mode wants.
+        strict_bounds: Whether that mode knows bounds: patterns, formats, least and most.
         think_tags: Whether reasoning may come in the text, between ``<think>`` and ``</think>``.
-            OpenAI's own models don't do that, servers that are used under its name do.
+            OpenAI's own models don't do that, servers that are used under its name do. ``"open"``:
+            it begins there, since the chat template has opened it.
         json_object: Whether answers can be made JSON objects.
         json_schema: Whether answers can be made to fit a JSON Schema.
         images: Whether models may look at images.
@@ -44,6 +46,8 @@ class Endpoint:
         can_choose_dimensions: Whether models may be asked for shorter vectors.
         max_batch: Texts in one request.
         max_batch_tokens: Tokens in one request.
+        address_option: The option that says where it is.
+        name_in_address: Whether the model's name is a part of the address.
     """
 
     name: str
@@ -55,7 +59,8 @@ class Endpoint:
     renames: Mapping[str, str] = attrs.field(factory=dict)
     stream_usage: bool = True
     strict_schemas: bool = False
-    think_tags: bool = True
+    strict_bounds: bool = True
+    think_tags: bool | Literal["open"] = True
     json_object: bool = True
     json_schema: bool = True
     images: bool = True
@@ -69,6 +74,8 @@ class Endpoint:
     can_choose_dimensions: bool = True
     max_batch: int | None = 2048
     max_batch_tokens: int | None = None
+    address_option: Literal["base_url", "endpoint"] = "base_url"
+    name_in_address: bool = False
 
     @property
     def binding(self) -> str:
@@ -148,4 +155,11 @@ def _like_openai(name: str, **more: Any) -> Endpoint:
 
 
 OPENAI = _like_openai("openai", base_url=OPENAI_URL, api_key_env="OPENAI_API_KEY")
-AZURE = _like_openai("azure", api_key_env="AZURE_OPENAI_API_KEY")
+# Bounds: https://learn.microsoft.com/azure/ai-services/openai/how-to/structured-outputs
+AZURE = _like_openai(
+    "azure",
+    api_key_env="AZURE_OPENAI_API_KEY",
+    strict_bounds=False,
+    address_option="endpoint",
+    name_in_address=True,
+)

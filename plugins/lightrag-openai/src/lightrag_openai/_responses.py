@@ -6,12 +6,13 @@ Wire format: https://platform.openai.com/docs/api-reference/responses
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from lightrag_openai._client import JSON, Client
-from lightrag_openai._schema import strict
+from lightrag_openai._client import DONE, Client, unlike
+from lightrag_openai._fields import JSON, dicts_in, text_in, usage_in
+from lightrag_openai._schema import Schemas
 from lightrag_openai.options import ChatOptions
 from ragcore import (
     Chunk,
@@ -24,10 +25,11 @@ from ragcore import (
     JSONSchema,
     Message,
     ProviderError,
+    UnavailableError,
     UnsupportedError,
     Usage,
 )
-from ragcore.wire import drained, reported
+from ragcore.wire import drained, reported, said, text_and_thoughts
 
 _PATH = "/responses"
 
@@ -38,40 +40,37 @@ class Responses:
     def __init__(self, client: Client, model_name: str, options: ChatOptions) -> None:
         self._client = client
         self._model = client.name_of(model_name)
+        self._schemas = Schemas(
+            f"{client.row.name}:{self._model}", closed=True, bounds=client.row.strict_bounds
+        )
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer in one piece."""
         answer, request_id = await self._client.answer(_PATH, self._body(request))
         if not isinstance(answer.get("output"), list):
-            raise ProviderError(f"what came back is no response: {str(answer)[:200]!r}")
-        reason = _finish_reason(answer)
-        text, refusal = _said(answer, "text"), _said(answer, "refusal")
+            raise self._client.strange(answer, "response")
+        text, refusal = _text_in(answer), _refusal_in(answer)
         if refusal and not text:
             raise ContentFilterError(f"the model refused: {refusal}")
+        reason = _finish_reason(answer, text)
         return Completion(
             text=text,
             finish_reason="content_filter" if refusal else reason,
-            usage=_usage(answer),
-            reasoning=_reasoning(answer),
-            model=answer.get("model"),
+            usage=_usage_in(answer),
+            reasoning=_reasoning_in(answer),
+            model=text_in(answer, "model") or None,
             request_id=request_id,
         )
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer piece by piece, until the event that says how it ended."""
-        refusal, said = "", False
+        reading = _Reading()
         async with aclosing(self._client.events(_PATH, self._body(request))) as events:
             async for event in events:
-                kind = event.get("type")
-                if kind == "response.refusal.delta":
-                    refusal += _delta(event)
-                elif kind in _LAST:
-                    yield _last_chunk(event.get("response") or {}, refusal, said=said)
-                    await drained(events)
-                    return
-                elif chunk := _chunk(kind, event):
-                    said = said or bool(chunk.text)
+                if chunk := reading.read(event):
                     yield chunk
+                    if chunk.finish_reason:
+                        await drained(events)
 
     def _body(self, request: CompletionRequest) -> JSON:
         options = request.options
@@ -79,7 +78,7 @@ class Responses:
             "model": self._model,
             "input": [_message(message) for message in request.messages],
             "reasoning": _set(effort=options.reasoning_effort, summary=options.reasoning_summary),
-            "text": _set(verbosity=options.verbosity, format=_format(request.response_format)),
+            "text": _set(verbosity=options.verbosity, format=self._format(request.response_format)),
             "max_output_tokens": request.max_output_tokens or options.max_completion_tokens,
         }
         for name, value in options.asdict().items():
@@ -89,8 +88,60 @@ class Responses:
                 )
             if name in _SAME:
                 body[name] = value
-        said = {name: value for name, value in body.items() if value not in (None, {})}
-        return said | (options.extra_body or {})
+        given = {name: value for name, value in body.items() if value not in (None, {})}
+        return given | (options.extra_body or {})
+
+    def _format(self, wanted: JSONObject | JSONSchema | None) -> JSON | None:
+        if wanted is None:
+            return None
+        if isinstance(wanted, JSONObject):
+            return {"type": "json_object"}
+        return {"type": "json_schema"} | self._schemas.asked(wanted)
+
+
+class _Reading:
+    """What has been read of a stream."""
+
+    def __init__(self) -> None:
+        self._refusal = ""
+        self._said = self._thought = False
+
+    def read(self, event: JSON) -> Chunk | None:
+        """Return what *event* adds to the answer, or None if that is nothing."""
+        match event.get("type"):
+            case "response.output_text.delta":
+                self._said = True
+                return Chunk(_delta(event))
+            case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
+                self._thought = True
+                return Chunk(reasoning=_delta(event))
+            case "response.refusal.delta":
+                self._refusal += _delta(event)
+            case "response.completed" | "response.incomplete":
+                return self._last(_response_in(event))
+            case "response.failed":
+                raise _failure(_response_in(event))
+            case "error":
+                raise reported(event)
+            case None if event.get("object") == "response":
+                # The service has not streamed its answer.
+                return self._last(event)
+            case None if event is not DONE:
+                raise unlike(event, "event of a response")
+        return None
+
+    def _last(self, response: JSON) -> Chunk:
+        refusal = self._refusal or _refusal_in(response)
+        text = "" if self._said else _text_in(response)
+        if refusal and not (self._said or text):
+            raise ContentFilterError(f"the model refused: {refusal}")
+        reason = _finish_reason(response, text)
+        return Chunk(
+            text,
+            "" if self._thought else _reasoning_in(response),
+            finish_reason="content_filter" if refusal else reason,
+            usage=_usage_in(response),
+        )
 
 
 _UNKNOWN = ("frequency_penalty", "presence_penalty", "stop", "seed", "logit_bias", "max_tokens")
@@ -104,7 +155,6 @@ _SAME = (
     "metadata",
     "store",
 )
-_LAST = ("response.completed", "response.incomplete")
 
 
 def _set(**fields: Any) -> JSON:
@@ -119,45 +169,19 @@ def _message(message: Message) -> JSON:
     return {"role": message.role, "content": [*text, *images]}
 
 
-def _format(wanted: JSONObject | JSONSchema | None) -> JSON | None:
-    if wanted is None:
-        return None
-    if isinstance(wanted, JSONObject):
-        return {"type": "json_object"}
-    schema, is_strict = strict(wanted)
-    return {"type": "json_schema", "name": wanted.name, "schema": schema, "strict": is_strict}
-
-
-def _chunk(kind: object, event: JSON) -> Chunk | None:
-    match kind:
-        case "response.output_text.delta":
-            return Chunk(_delta(event))
-        case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
-            return Chunk(reasoning=_delta(event))
-        case "response.failed":
-            raise _failure(event.get("response") or {})
-        case "error":
-            raise reported(event)
-        case str():
-            return None
-    raise InterruptedStreamError(f"an event of the stream has no type: {str(event)[:200]!r}")
+def _response_in(event: JSON) -> JSON:
+    response = event.get("response")
+    return response if isinstance(response, dict) else {}
 
 
 def _delta(event: JSON) -> str:
     delta = event.get("delta")
     if not isinstance(delta, str):
-        raise InterruptedStreamError(f"an event of the stream has no text: {str(event)[:200]!r}")
+        raise UnavailableError(f"an event of the stream has no text: {said(event)[0]}")
     return delta
 
 
-def _last_chunk(response: JSON, refusal: str, *, said: bool) -> Chunk:
-    if refusal and not said:
-        raise ContentFilterError(f"the model refused: {refusal}")
-    reason: FinishReason = "content_filter" if refusal else _finish_reason(response)
-    return Chunk(finish_reason=reason, usage=_usage(response))
-
-
-def _finish_reason(response: JSON) -> FinishReason:
+def _finish_reason(response: JSON, text: str) -> FinishReason:
     match response:
         case {"status": "completed"}:
             return "stop"
@@ -167,7 +191,8 @@ def _finish_reason(response: JSON) -> FinishReason:
             return "length"
         case {"status": "failed"}:
             raise _failure(response)
-    raise ProviderError(f"the response ended with the status {response.get('status')!r}")
+    status = response.get("status")
+    raise InterruptedStreamError(f"the response ended with the status {status!r:.80}", text=text)
 
 
 def _failure(response: JSON) -> ProviderError:
@@ -175,29 +200,26 @@ def _failure(response: JSON) -> ProviderError:
     return reported(response.get("error") or unsaid)
 
 
-def _said(response: JSON, what: str) -> str:
-    parts = (part for item in response["output"] for part in item.get("content") or ())
-    return _joined((part for part in parts if part.get("type") != "reasoning_text"), what)
+def _text_in(response: JSON) -> str:
+    items = (item for item in dicts_in(response, "output") if item.get("type") != "reasoning")
+    return "".join(text_and_thoughts(item.get("content"))[0] for item in items)
 
 
-def _reasoning(response: JSON) -> str:
-    items = (item for item in response["output"] if item.get("type") == "reasoning")
-    return _joined((part for item in items for part in item.get("summary") or ()), "text")
+def _refusal_in(response: JSON) -> str:
+    parts = (part for item in dicts_in(response, "output") for part in dicts_in(item, "content"))
+    return "".join(text_in(part, "refusal") for part in parts)
 
 
-def _joined(parts: Iterable[JSON], what: str) -> str:
-    return "".join(part.get(what) or "" for part in parts)
+def _reasoning_in(response: JSON) -> str:
+    items = (item for item in dicts_in(response, "output") if item.get("type") == "reasoning")
+    parts = (part for item in items for part in _thoughts_in(item))
+    return "".join(text_in(part, "text") for part in parts)
 
 
-def _usage(response: JSON) -> Usage | None:
-    usage = response.get("usage")
-    if not isinstance(usage, dict):
-        return None
-    of_input = usage.get("input_tokens_details") or {}
-    of_output = usage.get("output_tokens_details") or {}
-    return Usage(
-        usage.get("input_tokens") or 0,
-        usage.get("output_tokens") or 0,
-        cached_input_tokens=of_input.get("cached_tokens") or 0,
-        reasoning_tokens=of_output.get("reasoning_tokens") or 0,
-    )
+def _thoughts_in(item: JSON) -> list[JSON]:
+    # OpenAI's models show a summary, others what they thought.
+    return dicts_in(item, "summary") or dicts_in(item, "content")
+
+
+def _usage_in(response: JSON) -> Usage | None:
+    return usage_in(response, "input_tokens", "output_tokens")

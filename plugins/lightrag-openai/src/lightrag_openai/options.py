@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from ragcore import BindingOptions, Secret, option
-from ragcore.options import Prefixes
-from ragcore.wire import ADDRESS, HEADER, HEADERS
+from ragcore.options import Pattern, Prefixes
+from ragcore.wire import ADDRESS, HEADER, HEADERS, JSON
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -46,11 +46,13 @@ class OpenAIOptions(
     organization: str | None = option(
         "Organization that pays, for accounts that belong to several.",
         default=None,
+        check=HEADER,
         env=("OPENAI_ORG_ID", "OPENAI_ORGANIZATION"),
     )
     project: str | None = option(
         "Project that pays, for accounts that have several.",
         default=None,
+        check=HEADER,
         env=("OPENAI_PROJECT_ID", "OPENAI_PROJECT"),
     )
     default_headers: dict[str, str] | None = DEFAULT_HEADERS
@@ -62,6 +64,7 @@ _CREDENTIALS = ("api_key", "ad_token", "ad_token_provider")
 # The latest that is not a preview; Microsoft lists them under "API version lifecycle".
 _DEFAULT_VERSION = "2024-10-21"
 _VERSION = "Version of the API."
+_VERSIONS = Pattern("[A-Za-z0-9._-]+", "is no version, such as 2024-10-21 or preview")
 _DEPLOYMENT = "Deployment that the reference azure:default means."
 
 
@@ -96,6 +99,7 @@ class AzureOpenAIOptions(AzureConnection, binding="azure_openai"):
     api_version: str = option(
         _VERSION,
         default=_DEFAULT_VERSION,
+        check=_VERSIONS,
         env=("AZURE_OPENAI_API_VERSION", "OPENAI_API_VERSION"),
     )
     default_deployment: str | None = option(
@@ -109,6 +113,7 @@ class AzureEmbeddingOptions(AzureConnection, binding="azure_embedding"):
     api_version: str = option(
         _VERSION,
         default=_DEFAULT_VERSION,
+        check=_VERSIONS,
         env=("AZURE_EMBEDDING_API_VERSION", "AZURE_OPENAI_API_VERSION", "OPENAI_API_VERSION"),
     )
     default_deployment: str | None = option(
@@ -195,7 +200,7 @@ class ChatOptions(BindingOptions):
     store: bool | None = _call_option("Keep the answer at the service, for its evaluations.")
     metadata: dict[str, str] | None = _call_option("Labels of a stored answer.")
     extra_body: dict[str, Any] | None = _call_option(
-        "Further fields of the request, as the service documents them."
+        "Further fields of the request, as the service documents them.", check=JSON
     )
 
 
@@ -216,7 +221,7 @@ class VectorOptions(Prefixes):
     )
     user: str | None = _call_option("Stands for your user; hash it.")
     extra_body: dict[str, Any] | None = _call_option(
-        "Further fields of the request, as the service documents them."
+        "Further fields of the request, as the service documents them.", check=JSON
     )
 
 

@@ -1,0 +1,140 @@
+"""Reads what answers say, in whatever shape services put it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ragcore._records import FinishReason
+from ragcore.errors import InterruptedStreamError, ProviderError, UnavailableError
+from ragcore.wire._reported import reported
+from ragcore.wire._said import said
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+def decoded(body: str | bytes) -> Any:
+    """
+    Return what the JSON in *body* says; bytes that are no UTF-8 become U+FFFD.
+
+    Raises:
+        UnavailableError: It is no JSON, or more than can be read: another attempt may get it whole.
+        ProviderError: It is a page or a text, which says something else.
+    """
+    text = body if isinstance(body, str) else body.decode(json.detect_encoding(body), "replace")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        if text.lstrip()[:1] in ("{", "["):
+            raise UnavailableError(f"the JSON that came can't be read: {said(text)[0]}") from exc
+        raise reported(text, unknown=UnavailableError) from exc
+
+
+def text_and_thoughts(content: object) -> tuple[str, str]:
+    """
+    Return the text and the reasoning in the content of a message.
+
+    Args:
+        content: A text, a part, a list of them, or None.
+
+    Raises:
+        UnavailableError: It is none of these.
+
+    Source:
+        Parts that think: https://docs.mistral.ai/capabilities/reasoning/
+    """
+    match content:
+        case None:
+            return "", ""
+        case str():
+            return content, ""
+        case list():
+            parts = [text_and_thoughts(part) for part in content]
+            return "".join(text for text, _ in parts), "".join(thought for _, thought in parts)
+        case {"type": "thinking" | "reasoning" | "reasoning_text" as kind, **part}:
+            return "", "".join(text_and_thoughts(part.get(kind) or part.get("text")))
+        case {"text": text} | {"value": text}:
+            return text_and_thoughts(text)
+        case {"type": str()}:
+            return "", ""
+    raise UnavailableError(f"what came is no content of a message: {said(content)[0]}")
+
+
+_WORDS: dict[FinishReason, str] = {
+    "stop": """
+        stop stopped eos eos_token stop_sequence stop_token end_turn end complete completed finish
+        finished done tool_call tool_calls tool_use function_call
+    """,
+    "length": """
+        length max_tokens max_length max_output_tokens max_new_tokens model_length error_limit
+        model_context_window_exceeded
+    """,
+    "content_filter": """
+        content_filter content_filtered sensitive safety image_safety recitation blocklist spii
+        prohibited_content error_toxic refusal guardrail_intervened
+    """,
+}
+_FINISH_REASONS = {word: reason for reason, words in _WORDS.items() for word in words.split()}
+_FAILED = ("abort", "aborted", "error", "insufficient_system_resource", "network_error")
+
+
+def finish_reason(word: object, text: str = "") -> FinishReason:
+    """
+    Return what a service's *word* for the end of an answer means, in any case.
+
+    Args:
+        word: As OpenAI, Anthropic, Cohere, DeepSeek, Gemini, Mistral, text-generation-inference,
+            vLLM, Z.AI or a gateway says it.
+        text: What had come until then, for the error.
+
+    Raises:
+        UnavailableError: The service says that it broke down.
+        InterruptedStreamError: The word is not known: the answer may be cut.
+    """
+    name = word.lower() if isinstance(word, str) else ""
+    if name in _FAILED:
+        raise UnavailableError(f"the service broke off while it answered: {name!r}")
+    if name not in _FINISH_REASONS:
+        shown = said(word)[0] if word else repr(word)
+        raise InterruptedStreamError(
+            f"the answer ended for a reason that is not known: {shown!r}", text=text
+        )
+    return _FINISH_REASONS[name]
+
+
+def count(usage: object, *path: str) -> int | None:
+    """Return the number of tokens that stands in *usage* at *path*; None if there is none."""
+    for name in path:
+        usage = usage.get(name) if isinstance(usage, Mapping) else None
+    if isinstance(usage, bool) or not isinstance(usage, int | float):
+        return None
+    return int(usage) if 0 <= usage < _MOST_TOKENS else None
+
+
+_MOST_TOKENS = 2**53  # above it, JSON's numbers are not exact
+
+
+def vector(numbers: object) -> npt.NDArray[np.float32]:
+    """
+    Return a vector that came as JSON.
+
+    Raises:
+        ProviderError: It is no list of numbers, or an empty one; a text or a boolean is no number.
+    """
+    import numpy as np
+
+    if not isinstance(numbers, list) or not numbers or not set(map(type, numbers)) <= {int, float}:
+        raise ProviderError(f"what came back is no vector: {_beginning(numbers)}")
+    try:
+        # What overflows becomes infinity, which the host finds.
+        with np.errstate(over="ignore"):
+            return np.asarray(numbers, np.float32)
+    except OverflowError as exc:
+        raise ProviderError("a number of a vector is out of all bounds") from exc
+
+
+def _beginning(numbers: object) -> str:
+    return said(numbers[:3] if isinstance(numbers, list) else numbers)[0] or "it is empty"
