@@ -49,8 +49,9 @@ import pkgutil
 
 import pytest
 
-for module in pkgutil.iter_modules(__path__, f"{__name__}."):
-    pytest.register_assert_rewrite(module.name)
+pytest.register_assert_rewrite(
+    *(module.name for module in pkgutil.iter_modules(__path__, f"{__name__}."))
+)
 
 from ragcore.testing.contracts._completion import (
     CompletionContract,

@@ -12,7 +12,7 @@ import pytest
 
 import ragcore
 from ragcore import Completion, CompletionModel, Image, JSONSchema, assistant, errors, user
-from ragcore.testing.contracts._http import HTTPContract, however_it_breaks
+from ragcore.testing.contracts._http import HTTPContract, Reply, however_it_breaks
 from ragcore.testing.contracts._model import ModelContract
 from ragcore.testing.server import Answer, Broken, Failure
 
@@ -48,7 +48,7 @@ class CompletionContract(ModelContract[CompletionModel]):
         json_schema: Whether the model makes its answers fit a schema.
     """
 
-    asks = (complete, read)
+    asks: tuple[Callable[..., Awaitable[Any]], ...] = (complete, read)
     images: bool = True
     json_schema: bool = True
 
@@ -121,8 +121,8 @@ class HTTPCompletionContract(HTTPContract[CompletionModel], CompletionContract):
         reports_in_stream: Whether the double reports errors inside a stream.
     """
 
-    answer = Answer()
-    asked_for = QUESTION.encode()
+    answer: Reply = Answer()
+    asked_for: bytes = QUESTION.encode()
     image_urls: bool = True
     reasoning: bool = True
     reports_in_stream: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 import ragcore
 from ragcore import EmbeddingModel, Embeddings, Usage
-from ragcore.testing.contracts._http import HTTPContract
+from ragcore.testing.contracts._http import HTTPContract, Reply
 from ragcore.testing.contracts._model import ModelContract
 from ragcore.testing.server import Vectors
 
@@ -28,7 +29,7 @@ async def embed(model: EmbeddingModel) -> Embeddings:
 class EmbeddingContract(ModelContract[EmbeddingModel]):
     """What every model that embeds keeps."""
 
-    asks = (embed,)
+    asks: tuple[Callable[..., Awaitable[Any]], ...] = (embed,)
 
     async def test_it_embeds(self) -> None:
         """Each text has a row of finite numbers, in float32."""
@@ -71,8 +72,8 @@ class HTTPEmbeddingContract(HTTPContract[EmbeddingModel], EmbeddingContract):
         numbers_vectors: Whether the service numbers its vectors, and may send them in any order.
     """
 
-    answer = Vectors(ROWS)
-    asked_for = TEXTS[-1].encode()
+    answer: Reply = Vectors(ROWS)
+    asked_for: bytes = TEXTS[-1].encode()
     numbers_vectors: bool = False
 
     def model(self, **options: Any) -> AbstractAsyncContextManager[EmbeddingModel]:
