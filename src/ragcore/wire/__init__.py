@@ -15,8 +15,13 @@ A plugin says what is peculiar to its service, and leaves the rest to the tables
   :func:`misdirected` says which address was asked.
 - :func:`event_stream` yields each :class:`Event` of a stream, :func:`lines` its lines;
   :func:`drained` frees the connection.
-- :func:`decoded`, :func:`text_and_thoughts`, :func:`finish_reason`, :func:`count` and
-  :func:`vector` read the parts of an answer, in whatever shape a service puts them.
+- :func:`object_in` reads an answer that is a JSON object, :func:`objects` a stream of them;
+  :func:`without_error` and :func:`unlike` make errors of those that are no answer.
+- :func:`decoded`, :func:`text_in`, :func:`text_and_thoughts`, :func:`finish_reason`,
+  :func:`count`, :func:`usage_in`, :func:`vector` and :func:`table` read the parts of an answer,
+  in whatever shape a service puts them.
+- :func:`chat_completion` and :class:`ChatReader` read chat completions, whole and streamed: many
+  services have that format in common.
 - :data:`ADDRESS`, :data:`HEADER`, :data:`HEADERS` and :data:`JSON` are checks of options:
   ``option("Base URL of the service.", default=None, check=ADDRESS)``.
 - :func:`retry_after`, :func:`split_thinking`, :class:`ThinkingSplitter` and :func:`redacted` are
@@ -83,8 +88,19 @@ and a stream in ``_completion.py``::
                 await drained(pieces)
 '''
 
-from ragcore.wire._answers import count, decoded, finish_reason, text_and_thoughts, vector
+from ragcore.wire._answers import (
+    count,
+    decoded,
+    finish_reason,
+    table,
+    text_and_thoughts,
+    text_in,
+    usage_in,
+    vector,
+)
+from ragcore.wire._chat import ChatReader, chat_completion
 from ragcore.wire._checks import ADDRESS, HEADER, HEADERS, JSON
+from ragcore.wire._objects import DONE, object_in, objects, unlike, without_error
 from ragcore.wire._phrases import Phrase
 from ragcore.wire._readers import Event, drained, event_stream, lines
 from ragcore.wire._redacted import redacted
@@ -95,12 +111,15 @@ from ragcore.wire._transport import translating, transport_error
 
 __all__ = [
     "ADDRESS",
+    "DONE",
     "HEADER",
     "HEADERS",
     "JSON",
+    "ChatReader",
     "Event",
     "Phrase",
     "ThinkingSplitter",
+    "chat_completion",
     "count",
     "decoded",
     "described",
@@ -110,13 +129,20 @@ __all__ = [
     "http_error",
     "lines",
     "misdirected",
+    "object_in",
+    "objects",
     "redacted",
     "reported",
     "retry_after",
     "said",
     "split_thinking",
+    "table",
     "text_and_thoughts",
+    "text_in",
     "translating",
     "transport_error",
+    "unlike",
+    "usage_in",
     "vector",
+    "without_error",
 ]

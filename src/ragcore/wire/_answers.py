@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ragcore._records import FinishReason
+from ragcore._records import FinishReason, Usage
 from ragcore.errors import InterruptedStreamError, ProviderError, UnavailableError
 from ragcore.wire._reported import reported
 from ragcore.wire._said import said
@@ -117,6 +117,32 @@ def count(usage: object, *path: str) -> int | None:
 _MOST_TOKENS = 2**53  # above it, JSON's numbers are not exact
 
 
+def usage_in(answer: Mapping[str, Any], of_input: str, of_output: str) -> Usage | None:
+    """
+    Return the tokens that *answer* counts under these names; None if it counts none.
+
+    Details stand where OpenAI puts them.
+    """
+    usage = answer.get("usage")
+    put_in, put_out = count(usage, of_input), count(usage, of_output)
+    if put_in is None and put_out is None:
+        return None
+    cached = count(usage, f"{of_input}_details", "cached_tokens")
+    return Usage(
+        put_in or 0,
+        put_out or 0,
+        # DeepSeek counts cached tokens at the top.
+        cached_input_tokens=cached or count(usage, "prompt_cache_hit_tokens") or 0,
+        reasoning_tokens=count(usage, f"{of_output}_details", "reasoning_tokens") or 0,
+    )
+
+
+def text_in(part: Mapping[str, Any], name: str) -> str:
+    """Return the text of that *name*; empty if there is none."""
+    text = part.get(name)
+    return text if isinstance(text, str) else ""
+
+
 def vector(numbers: object) -> npt.NDArray[np.float32]:
     """
     Return a vector that came as JSON.
@@ -134,6 +160,22 @@ def vector(numbers: object) -> npt.NDArray[np.float32]:
             return np.asarray(numbers, np.float32)
     except OverflowError as exc:
         raise ProviderError("a number of a vector is out of all bounds") from exc
+
+
+def table(vectors: Iterable[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """
+    Return *vectors*, of which there is one at least, as the rows of a table.
+
+    Raises:
+        ProviderError: They differ in length.
+    """
+    import numpy as np
+
+    rows = list(vectors)
+    lengths = {row.size for row in rows}
+    if len(lengths) > 1:
+        raise ProviderError(f"vectors of different lengths came back: {sorted(lengths)}")
+    return np.stack(rows)
 
 
 def _beginning(numbers: object) -> str:
