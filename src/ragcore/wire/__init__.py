@@ -12,14 +12,14 @@ A plugin says what is peculiar to its service, and leaves the rest to the tables
 - :func:`reported` names the error that a body describes, :func:`http_error` one whose status and
   message are known. :class:`Phrase` adds a service's own words. :func:`said` finds the message in
   any shape of body, :func:`described` makes one of an exception.
-  :func:`misdirected` says which address was asked.
+  :func:`misdirected` says which address was asked, such as where an error :func:`is_lost`.
 - :func:`event_stream` yields each :class:`Event` of a stream, :func:`lines` its lines;
   :func:`drained` frees the connection.
 - :func:`object_in` reads an answer that is a JSON object, :func:`objects` a stream of them;
   :func:`without_error` and :func:`unlike` make errors of those that are no answer.
 - :func:`decoded`, :func:`text_in`, :func:`text_and_thoughts`, :func:`finish_reason`,
-  :func:`count`, :func:`usage_in`, :func:`vector` and :func:`table` read the parts of an answer,
-  in whatever shape a service puts them.
+  :func:`count`, :func:`counted`, :func:`usage_in`, :func:`vector` and :func:`table` read the parts
+  of an answer, in whatever shape a service puts them.
 - :func:`chat_completion` and :class:`ChatReader` read chat completions, whole and streamed: many
   services have that format in common.
 - :data:`ADDRESS`, :data:`HEADER`, :data:`HEADERS` and :data:`JSON` are checks of options:
@@ -90,6 +90,7 @@ and a stream in ``_completion.py``::
 
 from ragcore.wire._answers import (
     count,
+    counted,
     decoded,
     finish_reason,
     table,
@@ -104,7 +105,7 @@ from ragcore.wire._objects import DONE, object_in, objects, unlike, without_erro
 from ragcore.wire._phrases import Phrase
 from ragcore.wire._readers import Event, drained, event_stream, lines
 from ragcore.wire._redacted import redacted
-from ragcore.wire._reported import http_error, misdirected, reported, retry_after
+from ragcore.wire._reported import http_error, is_lost, misdirected, reported, retry_after
 from ragcore.wire._said import described, said
 from ragcore.wire._thinking import ThinkingSplitter, split_thinking
 from ragcore.wire._transport import translating, transport_error
@@ -121,12 +122,14 @@ __all__ = [
     "ThinkingSplitter",
     "chat_completion",
     "count",
+    "counted",
     "decoded",
     "described",
     "drained",
     "event_stream",
     "finish_reason",
     "http_error",
+    "is_lost",
     "lines",
     "misdirected",
     "object_in",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ragcore._records import FinishReason, Usage
 from ragcore.errors import InterruptedStreamError, ProviderError, UnavailableError
-from ragcore.wire._reported import reported
+from ragcore.wire._reported import misdirected, reported
 from ragcore.wire._said import said
 
 if TYPE_CHECKING:
@@ -16,9 +17,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-def decoded(body: str | bytes) -> Any:
+def decoded(body: str | bytes, address: str = "", option: str = "") -> Any:
     """
     Return what the JSON in *body* says; bytes that are no UTF-8 become U+FFFD.
+
+    Args:
+        body: The answer, or a part of it.
+        address: What was asked, for the error; see :func:`misdirected`.
+        option: The user's option that holds the address.
 
     Raises:
         UnavailableError: It is no JSON, or more than can be read: another attempt may get it whole.
@@ -28,9 +34,14 @@ def decoded(body: str | bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as exc:
-        if text.lstrip()[:1] in ("{", "["):
-            raise UnavailableError(f"the JSON that came can't be read: {said(text)[0]}") from exc
-        raise reported(text, unknown=UnavailableError) from exc
+        error = _unreadable(text)
+        raise misdirected(error, address, option) if address else error from exc
+
+
+def _unreadable(text: str) -> ProviderError:
+    if text.lstrip()[:1] in ("{", "["):
+        return UnavailableError(f"the JSON that came can't be read: {said(text)[0]}")
+    return reported(text, unknown=UnavailableError)
 
 
 def text_and_thoughts(content: object) -> tuple[str, str]:
@@ -112,6 +123,12 @@ def count(usage: object, *path: str) -> int | None:
     if isinstance(usage, bool) or not isinstance(usage, int | float):
         return None
     return int(usage) if 0 <= usage < _MOST_TOKENS else None
+
+
+def counted(headers: Mapping[str, str], name: str) -> int | None:
+    """Return the number of tokens that the header of that *name* says; None if it says none."""
+    said = headers.get(name, "")
+    return int(said) if re.fullmatch("[0-9]{1,15}", said) else None
 
 
 _MOST_TOKENS = 2**53  # above it, JSON's numbers are not exact

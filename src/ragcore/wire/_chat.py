@@ -6,10 +6,8 @@ Wire format: https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ragcore._records import Chunk, Completion, FinishReason
-from ragcore.errors import ContentFilterError, ProviderError
+from ragcore.errors import ContentFilterError
 from ragcore.wire._answers import finish_reason, text_and_thoughts, text_in, usage_in
 from ragcore.wire._objects import DONE, Object, unlike, without_error
 
@@ -17,9 +15,7 @@ _COUNTS = ("prompt_tokens", "completion_tokens")
 
 
 def chat_completion(
-    answer: Object,
-    request_id: str | None = None,
-    strange: Callable[[object, str], ProviderError] = unlike,
+    answer: Object, request_id: str | None = None, address: str = "", option: str = ""
 ) -> Completion:
     """
     Return the chat completion that *answer* is.
@@ -27,7 +23,8 @@ def chat_completion(
     Args:
         answer: As :func:`object_in` returns it.
         request_id: The service's identifier of the request.
-        strange: Makes the error of an answer that is no chat completion, as :func:`unlike` does.
+        address: What was asked, for the error of an answer that is something else.
+        option: The user's option that holds the address.
 
     Raises:
         ProviderError: It is none, or reports an error, or that the model refused.
@@ -37,7 +34,7 @@ def chat_completion(
         case [dict(choice), *_]:
             message = _message_in(without_error(choice), "message")
         case _:
-            raise strange(answer, "chat completion")
+            raise unlike(answer, "chat completion", address, option)
     text, thought = text_and_thoughts(message.get("content"))
     refusal = text_in(message, "refusal")
     if refusal and not text:

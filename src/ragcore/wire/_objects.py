@@ -33,14 +33,9 @@ def object_in(body: str | bytes, address: str = "", option: str = "") -> Object:
     Raises:
         ProviderError: It is something else, or reports an error, as gateways do with status 200.
     """
-    try:
-        answer = decoded(body)
-        if not isinstance(answer, dict):
-            raise unlike(answer, "JSON object")
-    except ProviderError as exc:
-        if address:
-            misdirected(exc, address, option)
-        raise
+    answer = decoded(body, address, option)
+    if not isinstance(answer, dict):
+        raise unlike(answer, "JSON object", address, option)
     return without_error(answer)
 
 
@@ -88,15 +83,16 @@ async def _joined(first: bytes, pieces: AsyncIterable[bytes]) -> AsyncGenerator[
         yield piece
 
 
-def unlike(answer: object, wanted: str) -> ProviderError:
+def unlike(answer: object, wanted: str, address: str = "", option: str = "") -> ProviderError:
     """
     Return the error that an *answer* stands for which is not what was *wanted*.
 
-    What it says may name the class; else it is taken for damaged, and another may be whole.
+    What it says may name the class; else it is taken for damaged, and another may be whole. It
+    names the *address* and its *option*, as :func:`misdirected` does, where they are given.
     """
     error = reported(answer, unknown=UnavailableError)
     error.args = (f"what came back is no {wanted}: {said(answer)[0] or repr(answer)[:80]}",)
-    return error
+    return misdirected(error, address, option) if address else error
 
 
 def without_error(answer: Object) -> Object:

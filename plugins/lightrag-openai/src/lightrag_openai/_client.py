@@ -15,8 +15,8 @@ from openai import APIConnectionError, AsyncOpenAI
 
 from lightrag_openai._endpoint import Endpoint
 from lightrag_openai._errors import table
-from ragcore import OptionsError, ProviderError
-from ragcore.wire import misdirected, object_in, objects, translating, unlike
+from ragcore import OptionsError
+from ragcore.wire import object_in, objects, translating
 
 JSON = dict[str, Any]
 
@@ -94,10 +94,10 @@ class Client:
             response = await self.sdk.get("/models", **self._asking())
         return object_in(response.content, str(response.url), self.row.address_option)
 
-    def strange(self, answer: object, wanted: str) -> ProviderError:
-        """Return the error that an *answer* stands for which is not what was *wanted*."""
-        error = unlike(answer, wanted)
-        return misdirected(error, str(self.sdk.base_url), self.row.address_option)
+    @property
+    def place(self) -> tuple[str, str]:
+        """The address, and the option that holds it: for errors of strange answers."""
+        return str(self.sdk.base_url), self.row.address_option
 
     async def _post(self, path: str, body: JSON, *, stream: bool = False) -> httpx2.Response:
         while True:

@@ -48,7 +48,7 @@ class ChatCompletions:
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer in one piece."""
         answer, request_id = await self._client.answer(_PATH, self._body(request))
-        return chat_completion(answer, request_id, self._client.strange)
+        return chat_completion(answer, request_id, *self._client.place)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer piece by piece; what the service sends after the end is only its usage."""

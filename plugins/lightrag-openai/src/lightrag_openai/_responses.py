@@ -56,7 +56,7 @@ class Responses:
         """Answer in one piece."""
         answer, request_id = await self._client.answer(_PATH, self._body(request))
         if not isinstance(answer.get("output"), list):
-            raise self._client.strange(answer, "response")
+            raise unlike(answer, "response", *self._client.place)
         text, refusal = _text_in(answer), _refusal_in(answer)
         if refusal and not text:
             raise ContentFilterError(f"the model refused: {refusal}")
