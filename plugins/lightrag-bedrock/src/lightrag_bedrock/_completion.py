@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from typing import Any
 
 from lightrag_bedrock._connect import Bedrock
@@ -20,28 +20,15 @@ from ragcore import (
     Chunk,
     Completion,
     CompletionRequest,
-    FinishReason,
     Image,
-    InterruptedStreamError,
     InvalidRequestError,
     JSONSchema,
     Message,
     OptionsError,
-    ProviderError,
     UnsupportedError,
     Usage,
 )
-
-_FINISH: dict[str, FinishReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "tool_use": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "content_filtered": "content_filter",
-    "guardrail_intervened": "content_filter",
-    "refusal": "content_filter",
-}
+from ragcore.wire import count, finish_reason, text_and_thoughts, unlike
 
 _IMAGE_FORMATS = {
     "image/gif": "gif",
@@ -79,8 +66,7 @@ class BedrockCompletion:
     def _chunks(self, asked: Mapping[str, Any]) -> Iterator[Chunk]:
         events = self._client.runtime.converse_stream(**asked)["stream"]
         try:
-            with _malformed():
-                yield from _chunks_of(events)
+            yield from _chunks_of(events)
         finally:
             events.close()
 
@@ -183,49 +169,54 @@ def _image(image: Image) -> dict[str, Any]:
 
 
 def _completion(answer: Mapping[str, Any]) -> Completion:
-    if not isinstance(answer.get("output"), dict) or "stopReason" not in answer:
-        # Of a body that is no JSON, botocore makes an empty answer.
-        raise ProviderError("what came back is no answer of Converse")
-    blocks = answer["output"].get("message", {}).get("content", [])
+    match answer:
+        case {"output": {"message": {"content": content}}}:
+            text, reasoning = _text_and_thoughts(content)
+        case _:
+            raise unlike({**answer, "ResponseMetadata": None}, "answer of Converse")
     return Completion(
-        text="".join(_text(block) for block in blocks),
-        finish_reason=_finish_reason(answer.get("stopReason")),
+        text=text,
+        finish_reason=finish_reason(answer.get("stopReason"), text),
         usage=_usage(answer.get("usage")),
-        reasoning="".join(_reasoning(block) for block in blocks),
-        model=answer.get("trace", {}).get("promptRouter", {}).get("invokedModelId"),
+        reasoning=reasoning,
+        model=_model_behind(answer),
         request_id=answer.get("ResponseMetadata", {}).get("RequestId"),
     )
 
 
-def _text(block: Mapping[str, Any]) -> str:
-    cited = block.get("citationsContent", {}).get("content", [])
-    return "".join(part.get("text", "") for part in (block, *cited))
+def _text_and_thoughts(content: object) -> tuple[str, str]:
+    """Return the text and the reasoning in a block, or in a list of them."""
+    match content:
+        case list():
+            parts = [_text_and_thoughts(block) for block in content]
+            return "".join(text for text, _ in parts), "".join(thought for _, thought in parts)
+        case {"reasoningContent": {"reasoningText": {"text": thought}} | {"text": thought}}:
+            return "", "".join(text_and_thoughts(thought))
+        case {"citationsContent": {"content": cited}}:
+            return text_and_thoughts(cited)
+        case dict():
+            # Tools, images and signatures have none.
+            return text_and_thoughts(content.get("text"))
+    return text_and_thoughts(content)
 
 
-def _reasoning(block: Mapping[str, Any]) -> str:
-    found: str = block.get("reasoningContent", {}).get("reasoningText", {}).get("text", "")
-    return found
+def _model_behind(answer: Mapping[str, Any]) -> str | None:
+    """Return the model that a prompt router chose."""
+    match answer.get("trace"):
+        case {"promptRouter": {"invokedModelId": str(model)}}:
+            return model
+    return None
 
 
-def _finish_reason(said: str | None) -> FinishReason:
-    """
-    Return what the service's *stopReason* is called here.
-
-    Raises:
-        ProviderError: It means that the answer is of no use, or is not known.
-    """
-    if said in _FINISH:
-        return _FINISH[said]
-    raise ProviderError(f"the model stopped because of {said!r}, which is no end of an answer")
-
-
-def _usage(said: Mapping[str, Any] | None) -> Usage | None:
-    if not said:
+def _usage(said: object) -> Usage | None:
+    uncached, output = count(said, "inputTokens"), count(said, "outputTokens")
+    if uncached is None and output is None:
         return None
-    read, written = said.get("cacheReadInputTokens") or 0, said.get("cacheWriteInputTokens") or 0
-    uncached, output = said.get("inputTokens") or 0, said.get("outputTokens") or 0
+    uncached, output = uncached or 0, output or 0
+    read = count(said, "cacheReadInputTokens") or 0
+    written = count(said, "cacheWriteInputTokens") or 0
     # Models differ in whether inputTokens contains what the cache has; the total always does.
-    beside = (said.get("totalTokens") or 0) - output
+    beside = (count(said, "totalTokens") or 0) - output
     return Usage(
         input_tokens=beside if beside >= uncached else uncached + read + written,
         output_tokens=output,
@@ -233,33 +224,25 @@ def _usage(said: Mapping[str, Any] | None) -> Usage | None:
     )
 
 
-@contextmanager
-def _malformed() -> Iterator[None]:
-    """Say that the stream is damaged where an event lacks what it must have."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, ValueError) as exc:
-        raise InterruptedStreamError(f"the stream carries a damaged event: {exc!r}") from exc
-
-
 def _chunks_of(events: Iterable[Mapping[str, Any]]) -> Iterator[Chunk]:
     """Make chunks of the events of a stream; the usage comes after the end of the message."""
-    finish_reason, usage = None, None
+    reason, usage = None, None
     for event in events:
         match event:
+            case {"contentBlockDelta": {"delta": delta}}:
+                text, reasoning = _text_and_thoughts(delta)
+                if text or reasoning:
+                    yield Chunk(text, reasoning)
             case {"contentBlockDelta": block}:
-                if chunk := _chunk(block["delta"]):
-                    yield chunk
+                raise unlike(block, "piece of an answer")
             case {"messageStop": stop}:
-                finish_reason = _finish_reason(stop["stopReason"])
+                reason = finish_reason(stop.get("stopReason"))
             case {"metadata": metadata}:
                 usage = _usage(metadata.get("usage"))
-    if finish_reason:
-        yield Chunk(finish_reason=finish_reason, usage=usage)
-
-
-def _chunk(delta: Mapping[str, Any]) -> Chunk | None:
-    text, reasoning = delta.get("text", ""), delta.get("reasoningContent", {}).get("text", "")
-    if not (isinstance(text, str) and isinstance(reasoning, str)):
-        raise TypeError(f"what should be text is {delta!r:.80}")
-    return Chunk(text, reasoning) if text or reasoning else None
+            case {"output": _}:
+                # The service has not streamed its answer.
+                whole = _completion(event)
+                yield Chunk(whole.text, whole.reasoning)
+                reason, usage = whole.finish_reason, whole.usage
+    if reason:
+        yield Chunk(finish_reason=reason, usage=usage)

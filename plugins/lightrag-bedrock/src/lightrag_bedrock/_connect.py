@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.tokens import FrozenAuthToken
 
+from lightrag_bedrock._answers import read_here
 from lightrag_bedrock._errors import translated
 from lightrag_bedrock._log import masked
 from lightrag_bedrock._sockets import make_breakable
@@ -23,10 +24,8 @@ from lightrag_bedrock.options import LOGGERS, BedrockOptions
 from ragcore import OptionsError, Secret
 from ragcore.wire import HEADER, redacted
 
-# Seconds. The deadline of a call and of an attempt are the host's, and free the socket by
-# themselves; these are for calls that have neither.
-_CONNECT_TIMEOUT = 10
-_READ_TIMEOUT = 600
+# The host's limits hold for all but this: nobody is there who has not answered by then.
+_CONNECT_TIMEOUT = 10  # seconds
 
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
@@ -104,6 +103,7 @@ class _Account:
             config=_config(self.connection),
         )
         make_breakable(client)
+        read_here(client)
         return client
 
 
@@ -141,7 +141,7 @@ def _config(connection: BedrockOptions) -> Config:
         settings["signature_version"] = "bearer"
     return Config(
         connect_timeout=_CONNECT_TIMEOUT,
-        read_timeout=_READ_TIMEOUT,
+        read_timeout=None,
         max_pool_connections=connection.max_connections,
         # botocore's own default is five attempts.
         retries={"total_max_attempts": 1, "mode": "standard"},

@@ -17,7 +17,6 @@ from botocore.exceptions import ClientError
 from ragcore import (
     AuthenticationError,
     ContextLengthError,
-    InterruptedStreamError,
     InvalidRequestError,
     NotFoundError,
     OptionsError,
@@ -157,8 +156,6 @@ _ROWS: dict[Callable[[Any], RagcoreError], str] = {
     _by_answer: "ClientError",
     _by_certificate: "SSLError",
     _by_root: "BotoCoreError UndefinedModelAttributeError",
-    ProviderError: "ResponseParserError",
-    InterruptedStreamError: "ParserError",
     _by_no_region: "NoRegionError",
     _cured(OptionsError, "check profile= or AWS_PROFILE"): "ProfileNotFound",
     OptionsError: """
@@ -175,7 +172,9 @@ _ROWS: dict[Callable[[Any], RagcoreError], str] = {
     _cured(AuthenticationError, _CREDENTIALS): "NoCredentialsError NoAuthTokenError",
     _cured(AuthenticationError, _SIGN_IN): "TokenRetrievalError SSOError LoginError",
     AuthenticationError: "CredentialRetrievalError",
-    UnavailableError: "MetadataRetrievalError CapacityNotAvailableError",
+    UnavailableError: """
+        MetadataRetrievalError CapacityNotAvailableError ResponseParserError ParserError
+    """,
     InvalidRequestError: """
         ParamValidationError ValidationError MissingParametersError InvalidHostLabelError
     """,

@@ -1,0 +1,134 @@
+"""
+Reads what Bedrock answers, in the place of botocore's parser.
+
+That parser takes an answer to be as the service's model says, and fails in many ways on any other.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.eventstream import EventStreamBuffer, EventStreamMessage, ParserError
+
+from lightrag_bedrock._errors import of_answer
+from ragcore import ProviderError, UnavailableError
+from ragcore.wire import decoded, described, reported, said, text_in, unlike
+
+Object = dict[str, Any]
+
+_FAILURES = ("exception", "error")
+_FIRST_ERROR = 300  # the status
+
+
+def read_here(client: Any) -> None:
+    """Have the answers to boto3's *client* read here."""
+    client.meta.events.register("before-parse", _read)
+
+
+def _read(
+    response_dict: Object, customized_response_dict: Object, operation_model: Any, **_: Any
+) -> None:
+    """
+    Put what an answer says into *customized_response_dict*, and leave nothing of it to parse.
+
+    What botocore itself adds is kept: the metadata, and the bodies that are blobs.
+    """
+    body, found = response_dict["body"], customized_response_dict
+    if response_dict["status_code"] >= _FIRST_ERROR:
+        found.update(_failure(body, text_in(response_dict["headers"], "x-amzn-errortype")))
+        response_dict["body"] = b"{}"
+    elif operation_model.has_event_stream_output:
+        found["stream"] = Events(body)
+    elif isinstance(body, bytes):
+        found.update(_without_botocores(object_of(body)))
+        response_dict["body"] = b"{}"
+
+
+def _without_botocores(answer: Object) -> Object:
+    return {
+        name: part for name, part in answer.items() if name not in ("Error", "ResponseMetadata")
+    }
+
+
+def object_of(body: bytes) -> Object:
+    """
+    Return the JSON object that *body* is.
+
+    Raises:
+        ProviderError: It is something else.
+    """
+    answer = decoded(body)
+    if not isinstance(answer, dict):
+        raise unlike(answer, "JSON object")
+    return answer
+
+
+def _failure(body: bytes | str, code: str) -> Object:
+    """Return the error that *body* describes, as botocore puts it; *code* came beside it."""
+    words, codes = said(body)
+    try:
+        answer = decoded(body)
+    except ProviderError:
+        answer = None
+    answer = answer if isinstance(answer, dict) else {}
+    code = code.partition(":")[0] or text_in(answer, "__type") or next(iter(codes), "")
+    message = text_in(answer, "message") or text_in(answer, "Message") or words
+    return {
+        "Error": {"Code": code, "Message": message},
+        "originalStatusCode": answer.get("originalStatusCode"),
+    }
+
+
+class Events:
+    """
+    The events of a stream, each as an object under its name.
+
+    A service that has not streamed its answer says all of it in one object.
+    """
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def __iter__(self) -> Iterator[Object]:
+        pieces = self._raw.stream()
+        first = next(pieces, b"")
+        # The length, with which an event begins, is below 2**24.
+        if first[:1] != b"\0":
+            yield object_of(b"".join([first, *pieces]))
+            return
+        buffer = EventStreamBuffer()
+        for piece in itertools.chain([first], pieces):
+            buffer.add_data(piece)
+            for message in _whole(buffer, piece):
+                yield from _events_of(message)
+
+    def close(self) -> None:
+        """Close the body."""
+        self._raw.close()
+
+
+def _whole(buffer: EventStreamBuffer, piece: bytes) -> Iterator[EventStreamMessage]:
+    try:
+        yield from buffer
+    # The last three where the headers of an event are none.
+    except (ParserError, LookupError, ValueError, struct.error) as exc:
+        if piece.lstrip()[:1] in (b"{", b"<"):
+            raise reported(piece, unknown=UnavailableError) from exc
+        raise UnavailableError(f"an event of the stream is damaged: {described(exc)}") from exc
+
+
+def _events_of(message: EventStreamMessage) -> Iterator[Object]:
+    headers = message.headers
+    if headers.get(":message-type") in _FAILURES:
+        code = headers.get(":exception-type") or headers.get(":error-code") or ""
+        body = message.payload or str(headers.get(":error-message") or "")
+        raise of_answer(_failure(body, str(code)))
+    answer = decoded(message.payload or b"null")
+    # Without a body it is a sign of life.
+    if answer is not None:
+        if not isinstance(answer, dict):
+            raise unlike(answer, "event of Converse")
+        yield {str(headers.get(":event-type")): answer}
