@@ -42,6 +42,8 @@ def _read(
         response_dict["body"] = b"{}"
     elif operation_model.has_event_stream_output:
         found["stream"] = Events(body)
+        # What botocore makes of it is a cycle, which would keep its connection open.
+        response_dict["body"] = None
     elif isinstance(body, bytes):
         found.update(_without_botocores(object_of(body)))
         response_dict["body"] = b"{}"
