@@ -83,7 +83,7 @@ def _request(model_name: str, request: CompletionRequest) -> dict[str, Any]:
         "system": [
             {"text": message.content}
             for message in request.messages
-            if message.role == "system" and message.content
+            if message.role == "system" and message.content.strip()
         ],
         "inferenceConfig": _set(
             maxTokens=request.max_output_tokens or options.max_tokens,
@@ -133,23 +133,30 @@ def _text_format(request: CompletionRequest) -> dict[str, Any] | None:
 
 
 def _messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    """Return the turns; neighbours of one role are one turn, since roles have to alternate."""
+    """
+    Return the turns; neighbours of one role are one turn, since roles have to alternate.
+
+    Raises:
+        InvalidRequestError: All of them are blank.
+    """
+    said = [(at, message) for at, message in enumerate(messages) if message.role != "system"]
     turns: list[dict[str, Any]] = []
-    for message in messages:
-        if message.role == "system":
-            continue
+    for _, message in said:
+        blocks = _blocks(message)
         if turns and turns[-1]["role"] == message.role:
-            turns[-1]["content"] += _blocks(message)
-        else:
-            turns.append({"role": message.role, "content": _blocks(message)})
+            turns[-1]["content"] += blocks
+        elif blocks:
+            turns.append({"role": message.role, "content": blocks})
+    if not turns:
+        positions = [at for at, _ in said]
+        raise InvalidRequestError("Converse takes no blank text", positions=positions)
     return turns
 
 
 def _blocks(message: Message) -> list[dict[str, Any]]:
-    images = [_image(image) for image in message.images]
-    # Converse refuses an empty text; beside images there need be none.
-    text = [{"text": message.content}] if message.content or not images else []
-    return images + text
+    # Converse refuses a request that holds a blank text.
+    text = [{"text": message.content}] if message.content.strip() else []
+    return [*map(_image, message.images), *text]
 
 
 def _image(image: Image) -> dict[str, Any]:
