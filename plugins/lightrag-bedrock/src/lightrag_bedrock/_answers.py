@@ -21,6 +21,8 @@ Object = dict[str, Any]
 
 _FAILURES = ("exception", "error")
 _FIRST_ERROR = 300  # the status
+_METADATA, _PROBLEM = "ResponseMetadata", "Problem"
+_NOT_THE_SERVICES = ("Error", _METADATA, _PROBLEM)
 
 
 def read_here(client: Any) -> None:
@@ -45,14 +47,34 @@ def _read(
         # What botocore makes of it is a cycle, which would keep its connection open.
         response_dict["body"] = None
     elif isinstance(body, bytes):
-        found.update(_without_botocores(object_of(body)))
+        found.update(_said(body))
         response_dict["body"] = b"{}"
 
 
-def _without_botocores(answer: Object) -> Object:
-    return {
-        name: part for name, part in answer.items() if name not in ("Error", "ResponseMetadata")
-    }
+def _said(body: bytes) -> Object:
+    try:
+        answer = object_of(body)
+    except ProviderError as exc:
+        # Raised here, it would keep botocore's frames, which show the request and its keys.
+        return {_PROBLEM: exc.with_traceback(None)}
+    return {name: part for name, part in answer.items() if name not in _NOT_THE_SERVICES}
+
+
+def readable(answer: Object) -> Object:
+    """
+    Return the *answer* that a method of boto3's client returned.
+
+    Raises:
+        ProviderError: What came is no JSON object.
+    """
+    if problem := answer.get(_PROBLEM):
+        raise problem
+    return answer
+
+
+def without_metadata(answer: Object) -> Object:
+    """Return what the service said in *answer*."""
+    return {name: part for name, part in answer.items() if name != _METADATA}
 
 
 def object_of(body: bytes) -> Object:
@@ -128,9 +150,9 @@ def _events_of(message: EventStreamMessage) -> Iterator[Object]:
         code = headers.get(":exception-type") or headers.get(":error-code") or ""
         body = message.payload or str(headers.get(":error-message") or "")
         raise of_answer(_failure(body, str(code)))
-    answer = decoded(message.payload or b"null")
+    kind, answer = headers.get(":event-type"), decoded(message.payload or b"null")
     # Without a body it is a sign of life.
     if answer is not None:
-        if not isinstance(answer, dict):
+        if not isinstance(answer, dict) or not isinstance(kind, str):
             raise unlike(answer, "event of Converse")
-        yield {str(headers.get(":event-type")): answer}
+        yield {kind: answer}

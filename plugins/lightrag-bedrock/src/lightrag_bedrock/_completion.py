@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from lightrag_bedrock._answers import readable, without_metadata
 from lightrag_bedrock._connect import Bedrock
 from lightrag_bedrock._errors import translated
 from lightrag_bedrock.options import BedrockLLMOptions
@@ -51,7 +52,7 @@ class BedrockCompletion:
         asked = _request(self._model_name, request)
         with translated():
             answer = await self._client.threads.run(lambda: self._client.runtime.converse(**asked))
-        return _completion(answer)
+        return _completion(readable(answer))
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer piece by piece."""
@@ -175,12 +176,12 @@ def _image(image: Image) -> dict[str, Any]:
 # --- what is answered -----------------------------------------------------------------------
 
 
-def _completion(answer: Mapping[str, Any]) -> Completion:
+def _completion(answer: dict[str, Any]) -> Completion:
     match answer:
         case {"output": {"message": {"content": content}}}:
             text, reasoning = _text_and_thoughts(content)
         case _:
-            raise unlike({**answer, "ResponseMetadata": None}, "answer of Converse")
+            raise unlike(without_metadata(answer), "answer of Converse")
     return Completion(
         text=text,
         finish_reason=finish_reason(answer.get("stopReason"), text),
@@ -231,7 +232,7 @@ def _usage(said: object) -> Usage | None:
     )
 
 
-def _chunks_of(events: Iterable[Mapping[str, Any]]) -> Iterator[Chunk]:
+def _chunks_of(events: Iterable[dict[str, Any]]) -> Iterator[Chunk]:
     """Make chunks of the events of a stream; the usage comes after the end of the message."""
     reason, usage = None, None
     for event in events:
