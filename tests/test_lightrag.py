@@ -520,7 +520,7 @@ async def test_a_stream_is_let_go(leave: str) -> None:
 
     assert script.abandoned == 1
     [model] = models_here()
-    assert (await model.owner.value()).streams == []
+    assert model.users == 0
 
 
 def test_an_open_stream_ends_with_its_loop() -> None:
@@ -754,6 +754,24 @@ async def test_functions_made_alike_share_a_model() -> None:
 def models_here() -> list[held.Held[Any]]:
     entries = held._open.get(held._here(), [])
     return [entry for entry in entries if isinstance(entry.subject, Opening)]
+
+
+async def test_models_that_nobody_uses_are_bounded() -> None:
+    """Of 100 accounts, the latest 16 stay open; one that is used is never closed."""
+    script = Script(forever="Goethe")
+    busy = Script(["Once", Delay(60, "late")])
+    pieces = await llm_model_func("scripted:any", script=busy)("A story", stream=True)
+    for number in range(100):
+        await llm_model_func("scripted:any", script=script, api_key=f"key {number}")("Who?")
+    await settled()
+    assert (script.opened, script.opened - script.closed) == (100, held.MOST_UNUSED)
+    assert (busy.opened, busy.closed) == (1, 0)
+
+    await llm_model_func("scripted:any", script=script, api_key="key 90")("Who?")
+    assert script.opened == 100
+    await pieces.aclose()
+    await aclose()
+    assert script.closed == 100
 
 
 async def test_aclose_closes_and_the_next_call_opens() -> None:

@@ -135,16 +135,14 @@ def embedding(
         token_tracker: Any = None,
         **options: Any,
     ) -> npt.NDArray[np.float32]:
-        kept, left = await EMBEDDINGS.kept(opening)
-        model = kept.model
         arguments = {
             "input_type": context,
             "truncate": "end",
             "dimensions": (embedding_dim or dimensions) if sends else None,
-            "timeout": left,
             **options,
         }
-        answer = await model.embed(texts, **arguments)
+        async with EMBEDDINGS.lent(opening) as (model, left):
+            answer = await model.embed(texts, **{"timeout": left, **arguments})
         _warn_if_cut(model, answer, len(texts))
         count(token_tracker, answer.usage)
         return _of_length(embedding_dim or length, answer, model)
