@@ -32,7 +32,7 @@ from ragcore import (
     OptionsError,
     UnsupportedError,
     Usage,
-    system,
+    assistant,
     user,
 )
 
@@ -185,8 +185,8 @@ async def test_options_out_of_range_are_errors(tiny: HFCompletion) -> None:
 
 async def test_the_templates_objection_is_an_error(tiny: HFCompletion) -> None:
     """What the template refuses, the caller hears."""
-    with pytest.raises(InvalidRequestError, match="System role not supported"):
-        await tiny.complete(request(system("refuse"), user("Hi")))
+    with pytest.raises(InvalidRequestError, match="The user has to begin"):
+        await tiny.complete(request(assistant("Hello"), user("Hi")))
 
 
 async def test_leaving_a_stream_stops_it(tiny: HFCompletion) -> None:

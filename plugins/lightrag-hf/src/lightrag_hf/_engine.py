@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,11 +35,15 @@ class Engine:
     Attributes:
         model: As transformers loaded it; None once the engine is closed.
         tokenizer: The model's.
+        folder: Where both came from.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, model_name: str) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, model_name: str, folder: Path | None = None
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
+        self.folder = folder
         self._vocabulary = Vocabulary(tokenizer)
         self._eos = _eos(model, tokenizer)
         self._queue = CallQueue()
