@@ -12,9 +12,8 @@ from transformers import PreTrainedTokenizerFast
 import ragcore
 from lightrag_hf._template import Prompter
 from lightrag_hf.options import HFLLMOptions
-from ragcore import InvalidRequestError, Message, OptionsError, UnsupportedError
+from ragcore import InvalidRequestError, Message, OptionsError, UnsupportedError, system, user
 from ragcore import assistant as said
-from ragcore import system, user
 
 TURNS = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[answer]"
 REFUSES_SYSTEM = (
@@ -131,9 +130,7 @@ def test_a_template_that_does_not_do_is_an_error_that_says_why(
 @pytest.mark.parametrize(
     "template", ["{{ messages[-1].content }}", LEAVES_SYSTEM_OUT.replace("system", "assistant")]
 )
-def test_a_history_that_is_left_out_is_an_error(
-    template: str, written: Callable[..., str]
-) -> None:
+def test_a_history_that_is_left_out_is_an_error(template: str, written: Callable[..., str]) -> None:
     """A template that forgets what was said before would answer something else."""
     with pytest.raises(InvalidRequestError, match="leaves out the text of the"):
         written(template, user("Hi"), said("Hello"), user("Bye"))
@@ -189,7 +186,8 @@ class TestSeveralTemplates:
         (folder / "chat_template.jinja").unlink()
         path = folder / "tokenizer_config.json"
         named = [
-            {"name": name, "template": f"{name}: {TURNS}"} for name in ("default", "rag", "tool_use")
+            {"name": name, "template": f"{name}: {TURNS}"}
+            for name in ("default", "rag", "tool_use")
         ]
         path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": named}))
         return folder
