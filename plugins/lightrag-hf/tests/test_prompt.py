@@ -20,9 +20,9 @@ from ragcore import (
 )
 
 
-def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> Sequence[int]:
+def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     """Return the tokens that a model is given."""
-    return Prompter(tokenizer).prompt(messages, HFLLMOptions()).tokens
+    return list(Prompter(tokenizer).prompt(messages, HFLLMOptions()).tokens)
 
 
 @pytest.fixture

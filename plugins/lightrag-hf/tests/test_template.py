@@ -194,8 +194,8 @@ class TestSeveralTemplates:
 
     async def read(self, folder: Path, **options: Any) -> int:
         """Return how many tokens the model reads."""
-        here = {"device": "cpu", "keep_alive": 0.0}
-        async with ragcore.completion(f"hf:{folder}", **here, **options) as model:
+        options |= {"device": "cpu", "keep_alive": 0.0}
+        async with ragcore.completion(f"hf:{folder}", **options) as model:
             answer = await model.complete("Hi", max_output_tokens=1)
         assert answer.usage is not None
         return answer.usage.input_tokens
@@ -274,3 +274,23 @@ async def test_a_template_that_is_no_text_is_an_error(save_model: SaveModel) -> 
     async with ragcore.completion(f"hf:{path.parent}", device="cpu", keep_alive=0.0) as model:
         with pytest.raises(UnsupportedError, match=r"own\.jinja.*UTF-8"):
             await model.complete("Hi", chat_template=str(path))
+
+
+async def test_a_template_beside_a_gguf_file_is_read(
+    tmp_path: Path, model_cache: Path, smollm2_gguf: Path
+) -> None:
+    """It goes before the one in the file, as in a folder."""
+    file = tmp_path / "model.gguf"
+    file.symlink_to(smollm2_gguf)
+    options: dict[str, Any] = {"device": "cpu", "keep_alive": 0.0, "max_output_tokens": 1}
+    read = []
+    for template in (None, "{{ messages[0].content }}"):
+        if template:
+            (tmp_path / "chat_template.jinja").write_text(template)
+        async with ragcore.completion(f"hf:{file}", **options) as model:
+            answer = await model.complete("hello")
+        assert answer.usage is not None
+        read.append(answer.usage.input_tokens)
+
+    assert read[0] > read[1]
+    assert read[1] <= len("hello")
