@@ -29,6 +29,17 @@ LEAVES_SYSTEM_OUT = (
     "{% for m in messages %}{% if m.role != 'system' %}[{{ m.role }}]{{ m.content }}{% endif %}"
     "{% endfor %}[answer]"
 )
+# As Phi 4's.
+FIRST_SYSTEM = (
+    "{% for m in messages %}{% if loop.first or m.role != 'system' %}[{{ m.role }}]{{ m.content }}"
+    "{% endif %}{% endfor %}"
+)
+# As DeepSeek-R1's.
+LAST_SYSTEM = (
+    "{% for m in messages if m.role == 'system' %}{% if loop.last %}[system]{{ m.content }}"
+    "{% endif %}{% endfor %}"
+    "{% for m in messages if m.role != 'system' %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+)
 # As Llama Guard 3 and SmolVLM have it.
 IN_PARTS = (
     "{% for m in messages %}[{{ m.role }}]{% for part in m.content %}"
@@ -81,6 +92,17 @@ def test_a_later_system_message_goes_into_the_turn_beside_it(written: Callable[.
     prompt = written(ALTERNATES, user("Hi"), said("Hello"), system("Be brief."), user("Bye"))
 
     assert prompt == "[user]Hi[assistant]Hello[user]Be brief.\n\nBye[answer]"
+
+
+@pytest.mark.parametrize("template", [FIRST_SYSTEM, LAST_SYSTEM], ids=["first", "last"])
+def test_the_system_speaks_first_where_it_may(template: str, written: Callable[..., str]) -> None:
+    """Only what a template leaves out is said in the user's name."""
+    prompt = written(template, *TALK, said("Hello"), system("Be long."), user("Bye"))
+
+    assert prompt == "[system]Be brief.[user]Hi[assistant]Hello[user]Be long.\n\nBye"
+    assert written(template, system("Be brief."), *TALK).startswith(
+        "[system]Be brief.\n\nBe brief.[user]Hi"
+    )
 
 
 def test_two_turns_of_the_user_become_one_where_roles_have_to_alternate(

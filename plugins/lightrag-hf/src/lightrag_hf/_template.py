@@ -164,14 +164,14 @@ class _Rendering:
     def accepted(self, messages: Sequence[Message]) -> tuple[str, str]:
         """Return what it makes of *messages*, and of marked ones, in the first form it accepts."""
         objections: list[Exception] = []
-        for form in _FORMS:
+        for form in (*_FORMS, *_FORMS_IN_PARTS):
             try:
                 return self._both(messages, form)
             except _ObjectionError as exc:
                 objections.append(exc)
         roles = ", ".join(message.role for message in messages)
         # What it says of parts, where it wants none, is nothing that anybody wrote.
-        said = dict.fromkeys(map(str, objections[: len(_FORMS) // 2]))
+        said = dict.fromkeys(map(str, objections[: len(_FORMS)]))
         raise InvalidRequestError(
             f"the model's chat template refuses these messages ({roles}): {'; '.join(said)}; "
             "change them, or choose another template by chat_template="
@@ -224,26 +224,37 @@ def _as_is(turns: list[_Turn]) -> list[_Turn]:
     return turns
 
 
+def _behind_system(turns: list[_Turn]) -> list[_Turn]:
+    """Let the system begin and say nothing later; let the others alternate."""
+    count = sum(1 for _ in itertools.takewhile(_is_of_system, turns))
+    return _joined(turns[:count]) + _alternating(turns[count:])
+
+
 def _alternating(turns: list[_Turn]) -> list[_Turn]:
-    """Say in the user's name what the system says, and make one turn of neighbours."""
-    renamed = [turn | {"role": "user"} if turn["role"] == "system" else turn for turn in turns]
+    """Say in the user's name what the system says, and let roles alternate."""
+    return _joined([turn | {"role": "user"} if _is_of_system(turn) else turn for turn in turns])
+
+
+def _joined(turns: list[_Turn]) -> list[_Turn]:
+    """Make one turn of neighbours that have one role."""
     return [
         {"role": role, "content": "\n\n".join(turn["content"] for turn in neighbours)}
-        for role, neighbours in itertools.groupby(renamed, itemgetter("role"))
+        for role, neighbours in itertools.groupby(turns, itemgetter("role"))
     ]
 
 
-def _in_parts(turns: list[_Turn]) -> list[_Turn]:
-    return [turn | {"content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
+def _in_parts(form: _Form, turns: list[_Turn]) -> list[_Turn]:
+    return [turn | {"content": [{"type": "text", "text": turn["content"]}]} for turn in form(turns)]
+
+
+def _is_of_system(turn: _Turn) -> bool:
+    return bool(turn["role"] == "system")
 
 
 def _is_in_parts(turn: _Turn) -> bool:
     return isinstance(turn["content"], list)
 
 
-def _alternating_in_parts(turns: list[_Turn]) -> list[_Turn]:
-    return _in_parts(_alternating(turns))
-
-
-# Forms of a conversation, as templates want them; those without parts come first.
-_FORMS: tuple[_Form, ...] = (_as_is, _alternating, _in_parts, _alternating_in_parts)
+# Forms of a conversation, as templates want them; each changes more than the one before.
+_FORMS: tuple[_Form, ...] = (_as_is, _behind_system, _alternating)
+_FORMS_IN_PARTS: tuple[_Form, ...] = tuple(partial(_in_parts, form) for form in _FORMS)
