@@ -69,8 +69,7 @@ class Held(Generic[T]):
 
     def use(self) -> None:
         """Count one more user."""
-        if self._expiry is not None:
-            self._expiry.cancel()
+        self._stay()
         self.users += 1
         self.is_unused = False
         self.owner.patience = _PATIENCE
@@ -90,8 +89,13 @@ class Held(Generic[T]):
 
     def expire(self) -> None:
         """Close it without waiting for that."""
+        self._stay()
         self.owner.when_ended(self._report)
         self.owner.end()
+
+    def _stay(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
 
     def _report(self) -> None:
         # Nobody waits for it.
