@@ -9,14 +9,9 @@ from contextlib import aclosing, asynccontextmanager
 
 from lightrag_hf._calls import Ask
 from lightrag_hf._engine import Engine
+from lightrag_hf._limits import context_window
 from lightrag_hf._models import lent_engine
-from lightrag_hf._prompt import (
-    begun_answer,
-    context_window,
-    encoded,
-    rendered,
-    room_for_answer,
-)
+from lightrag_hf._prompt import begun_answer, encoded, rendered, room_for_answer
 from lightrag_hf._sampling import sampling_of
 from lightrag_hf.options import HFLLMOptions, HFOptions
 from ragcore import Chunk, Completion, CompletionRequest
@@ -31,12 +26,10 @@ async def open_completion(
     """Lend a model that completes; raises as :func:`lightrag_hf._models.lent_engine`."""
     async with lent_engine(client, model_name, options) as engine:
         backend = HFCompletion(engine, model_name)
-        if options.num_ctx is not None and options.num_ctx > backend.limit:
+        highest = backend.window.highest
+        if options.num_ctx is not None and options.num_ctx > highest:
             _log.warning(
-                "num_ctx=%d: %s reads %d tokens, and no more",
-                options.num_ctx,
-                model_name,
-                backend.limit,
+                "num_ctx=%d: %s reads %d tokens, and no more", options.num_ctx, model_name, highest
             )
         yield backend
 
@@ -46,13 +39,13 @@ class HFCompletion:
     One model's side of :class:`ragcore.StreamingBackend`.
 
     Attributes:
-        limit: Tokens that the model reads and writes together, at most.
+        window: Tokens that the model reads and writes together.
     """
 
     def __init__(self, engine: Engine, model_name: str) -> None:
         self._engine = engine
         self._model_name = model_name
-        self.limit = context_window(engine.model, engine.tokenizer)
+        self.window = context_window(engine.model, engine.tokenizer)
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """
@@ -92,7 +85,7 @@ class HFCompletion:
         sampling = sampling_of(options, generation_config)
         text = rendered(self._engine.tokenizer, request.messages)
         prompt = encoded(self._engine.tokenizer, text)
-        room = room_for_answer(prompt, min(options.num_ctx or self.limit, self.limit))
+        room = room_for_answer(prompt, self.window.asked(options.num_ctx))
         longest = request.max_output_tokens or options.max_new_tokens
         longest = longest or generation_config.max_new_tokens
         return Ask(

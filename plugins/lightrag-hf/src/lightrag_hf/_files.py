@@ -11,11 +11,12 @@ import attrs
 
 from lightrag_hf._errors import translated
 from lightrag_hf.options import HFOptions
-from ragcore import NotFoundError
+from ragcore import NotFoundError, UnsupportedError
 
 _CONFIGURATION = ("config.json", "*_config.json", "config_*.json", "modules.json", "*/config.json")
 _TOKENIZER = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 _NEVER = ("onnx/*", "openvino/*", "*/onnx/*", "original/*")
+_POINTER = b"version https://git-lfs"
 _DEFAULT_ENDPOINT = "https://huggingface.co"
 
 
@@ -68,8 +69,16 @@ def model(
     Weights come as safetensors where the model has them, and only once; Python files only
     if *code*.
     """
-    if found := _local(model_name):
+    found = _local(model_name) or _fetched(hub, model_name, revision, code=code)
+    if found.gguf:
+        _require_content(found.folder / found.gguf)
         return found
+    for module in {"", *(module["path"] for module in read_modules(found.folder))}:
+        _require_usable(model_name, found.folder / module)
+    return found
+
+
+def _fetched(hub: HFOptions, model_name: str, revision: str | None, *, code: bool) -> ModelFiles:
     patterns = (*_TOKENIZER, "*.py") if code else _TOKENIZER
     folder = _fetch(hub, model_name, revision, patterns)
     there = _names(hub, model_name, folder)
@@ -77,6 +86,30 @@ def model(
     names = [name for module in modules for name in _weights_among(there, module)]
     # The folder is named by its commit: both halves are of one revision.
     return ModelFiles(_fetch(hub, model_name, folder.name, (*patterns, *names)))
+
+
+def _require_usable(model_name: str, folder: Path) -> None:
+    """Refuse what transformers would take for weights, or pass over, or fail at unclearly."""
+    adapter = read_json(folder / "adapter_config.json")
+    if adapter:
+        raise UnsupportedError(
+            f"{model_name!r} is an adapter for {adapter.get('base_model_name_or_path')!r}, and no "
+            "whole model; merge both with peft, AutoPeftModelForCausalLM.from_pretrained(…)"
+            ".merge_and_unload().save_pretrained(FOLDER), save the tokenizer there too, and name "
+            "that folder"
+        )
+    for path in folder.iterdir():
+        if path.is_file():
+            _require_content(path)
+
+
+def _require_content(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise NotFoundError(
+                f"{str(path)!r} is a pointer of Git LFS, and not the file itself; fetch it with "
+                f"'git lfs pull' in {str(path.parent)!r}"
+            )
 
 
 def read_json(path: Path) -> dict[str, Any]:
