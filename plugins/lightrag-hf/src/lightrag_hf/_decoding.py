@@ -16,6 +16,7 @@ from lightrag_hf._batch import Batch, cache_parameter, has_plain_cache, obstacle
 from lightrag_hf._calls import Call, CallQueue, closed_error
 from lightrag_hf._errors import is_out_of_memory, translation
 from lightrag_hf._generate import generate, needs_generate
+from lightrag_hf._rope import changing_ropes, reset_rope
 from lightrag_hf._sampling import choose
 from ragcore import ProviderError, RagcoreError
 
@@ -139,6 +140,7 @@ class SingleDecoding:
     def __init__(self, model: Any, model_name: str) -> None:
         self._model = model
         self._model_name = model_name
+        self._has_changing_rope = bool(changing_ropes(model.config.to_dict()))
 
     def abandon(self) -> Sequence[Call]:
         return ()
@@ -147,6 +149,8 @@ class SingleDecoding:
         call = queue.take()
         if call is None:
             return
+        if self._has_changing_rope:
+            reset_rope(self._model)
         answer = partial(generate, self._model, call, lambda: queue.is_closed)
         if exc := _failure_of(answer):
             _fail([call], self._model_name, exc)

@@ -9,7 +9,7 @@ Source:
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -85,7 +85,7 @@ def highest_limit(config: Config) -> int | None:
     own = own_limit(config)
     if own is None or _is_alibi(text_part(config)):
         return None
-    return max([own, *(_stretched(rope, own) for rope in _ropes(config))])
+    return max([own, *(_stretched(rope, own) for rope in ropes_of(config))])
 
 
 def is_limit(number: object) -> bool:
@@ -93,21 +93,22 @@ def is_limit(number: object) -> bool:
     return isinstance(number, int) and 0 < number < _UNKNOWN_LENGTH
 
 
-def rope_of_pass(config: Config, length: int) -> tuple[int, ...]:
-    """
-    Return what the rotary frequencies of a forward pass of *length* tokens depend on.
-
-    Empty for most models: their frequencies are those of every pass.
-    """
-    return tuple(
-        length if kind == "dynamic" and length > border else length > border
-        for kind, border in _changing_ropes(text_part(config))
-    )
-
-
 def text_part(config: Config) -> Config:
     """Return *config* with what it says of the part that reads text."""
     return {**config, **(config.get("text_config") or {})}
+
+
+def ropes_of(config: Config) -> list[Config]:
+    """Return what is said of rope: once, or once for each kind of layer."""
+    config = text_part(config)
+    said = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    by_layer = [rope for rope in said.values() if isinstance(rope, Mapping)]
+    return by_layer or [said]
+
+
+def kind_of(rope: Config) -> str | None:
+    kind: str | None = rope.get("rope_type") or rope.get("type")
+    return kind
 
 
 def _unused_positions(config: Config) -> int:
@@ -126,33 +127,6 @@ def _is_alibi(config: Config) -> bool:
 
 
 def _stretched(rope: Config, own: int) -> int:
-    if _kind(rope) not in _STRETCHING:
+    if kind_of(rope) not in _STRETCHING:
         return own
     return int((rope.get("original_max_position_embeddings") or own) * (rope.get("factor") or 1))
-
-
-def _changing_ropes(config: Config) -> Iterator[tuple[str, int]]:
-    """Yield kind and border of ropes whose frequencies are others for longer passes."""
-    limit = own_limit(config)
-    for rope in _ropes(config):
-        original = rope.get("original_max_position_embeddings")
-        original = original or config.get("original_max_position_embeddings")
-        match _kind(rope):
-            case "longrope" | "su" if original:
-                yield "longrope", original
-            # Of Hunyuan, alpha takes the place of the length.
-            case "dynamic" if limit and not rope.get("alpha"):
-                yield "dynamic", limit
-
-
-def _ropes(config: Config) -> list[Config]:
-    """Return what is said of rope: once, or once for each kind of layer."""
-    config = text_part(config)
-    said = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    by_layer = [rope for rope in said.values() if isinstance(rope, Mapping)]
-    return by_layer or [said]
-
-
-def _kind(rope: Config) -> str | None:
-    kind: str | None = rope.get("rope_type") or rope.get("type")
-    return kind

@@ -35,7 +35,7 @@ from lightrag_hf._progress import building
 from lightrag_hf._prompt import without_limits
 from lightrag_hf._reading import Reader
 from lightrag_hf._sentence_transformers import Recipe, read_recipe
-from lightrag_hf._weights import whole_model
+from lightrag_hf._weights import touch, whole_model
 from lightrag_hf.options import HFEmbeddingOptions, HFLLMOptions, HFModelOptions, HFOptions
 from ragcore import OptionsError, UnsupportedError
 from ragcore.wire import described
@@ -103,7 +103,7 @@ def _engine(model_name: str, files: ModelFiles, options: HFLLMOptions) -> Engine
         tokenizer = without_limits(_tokenizer(model_name, files.folder, options))
         _check_completes(model_name, _read(AutoConfig, files.folder, options))
         model = whole_model(AutoModelForCausalLM, model_name, files.folder, **arguments)
-        _touch(model)
+        touch(model)
     return Engine(model, tokenizer, model_name)
 
 
@@ -125,7 +125,7 @@ def _encoder(model_name: str, files: ModelFiles, options: HFEmbeddingOptions) ->
         recipe = _limited(recipe, config, options)
         kind = _reading_class(config)
         model = whole_model(kind, model_name, folder, config=config, **arguments)
-        _check_reads(model_name, _touch(model))
+        _check_reads(model_name, touch(model))
         tokenizer = _tokenizer(model_name, folder, options, **recipe.tokenizer_arguments)
     return Encoder(model, Reader(tokenizer, recipe), recipe, options.batch_tokens)
 
@@ -165,12 +165,6 @@ def _check_completes(model_name: str, config: PreTrainedConfig) -> None:
             f"{model_name!r} is a {', '.join(names)}, which does not complete; name a causal "
             "language model; this one may serve ragcore.embedding()"
         )
-
-
-@torch.inference_mode()
-def _touch(model: Any) -> Any:
-    """Run one token: weights are read from disk when first used, 4 s that no call should wait."""
-    return model(torch.zeros((1, 1), dtype=torch.long, device=model.device))
 
 
 def _check_reads(model_name: str, output: Any) -> None:

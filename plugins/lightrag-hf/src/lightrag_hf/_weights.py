@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from ragcore import OptionsError, RagcoreError, UnsupportedError
@@ -36,6 +37,13 @@ def whole_model(kind: Any, model_name: str, folder: Path, **arguments: Any) -> A
     if missing:
         raise _incomplete(model_name, lacks, foreign)
     return model
+
+
+@torch.inference_mode()
+def touch(model: Any) -> Any:
+    """Run one token: weights are read from disk when first used, 4 s that no call should wait."""
+    device = "cpu" if model.device.type == "meta" else model.device
+    return model(torch.zeros((1, 1), dtype=torch.long, device=device))
 
 
 def _is_unused(name: str) -> bool:
