@@ -9,6 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from lightrag_hf._calls import Ask
 from lightrag_hf._engine import Engine
+from lightrag_hf._errors import translated
 from lightrag_hf._limits import context_window
 from lightrag_hf._models import lent_engine
 from lightrag_hf._prompt import begun_answer, encoded, rendered, room_for_answer
@@ -71,7 +72,8 @@ class HFCompletion:
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer *request* token by token; raises as :meth:`complete`."""
-        ask = await asyncio.to_thread(self._ask, request)
+        with translated(self._model_name):
+            ask = await asyncio.to_thread(self._ask, request)
         if ask.begun:
             yield Chunk(ask.begun)
         async with aclosing(self._engine.answer(ask)) as chunks:

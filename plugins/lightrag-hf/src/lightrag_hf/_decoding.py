@@ -14,12 +14,10 @@ from torch import Tensor
 
 from lightrag_hf._batch import Batch, cache_parameter, has_plain_cache, obstacle
 from lightrag_hf._calls import Call, CallQueue, closed_error
-from lightrag_hf._errors import is_out_of_memory, translation
+from lightrag_hf._errors import is_out_of_memory, overflow, translation
 from lightrag_hf._generate import generate, needs_generate
 from lightrag_hf._rope import changing_ropes, reset_rope
 from lightrag_hf._sampling import choose
-from ragcore import ProviderError, RagcoreError
-
 _log = logging.getLogger("lightrag_hf")
 
 # Rows of one forward pass. On 2 cores, throughput grows little beyond.
@@ -116,7 +114,7 @@ class SharedDecoding:
             if is_good:
                 call.take(token)
             else:
-                call.fail(_overflow(self._model_name))
+                call.fail(overflow(self._model_name))
         batch.keep([not call.is_over for call in batch.rows])
 
     def _recover(
@@ -185,19 +183,6 @@ def _failure_of(work: Callable[[], None]) -> Exception | None:
 
 def _fail(calls: Sequence[Call], model_name: str, exc: Exception) -> None:
     for call in calls:
-        error = _error(model_name, exc)
+        error = translation(model_name, exc)
         error.__cause__ = exc
         call.fail(error)
-
-
-def _error(model_name: str, exc: Exception) -> RagcoreError:
-    if is_out_of_memory(exc):
-        return translation(model_name, exc)
-    return ProviderError(f"{model_name!r} failed while answering: {type(exc).__name__}: {exc}")
-
-
-def _overflow(model_name: str) -> ProviderError:
-    return ProviderError(
-        f"{model_name!r} computed something that is no number; dtype='float32' or 'bfloat16' has "
-        "the range that float16 lacks"
-    )

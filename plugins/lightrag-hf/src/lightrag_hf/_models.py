@@ -7,6 +7,7 @@ import operator
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -100,8 +101,8 @@ def _engine(model_name: str, files: ModelFiles, options: HFLLMOptions) -> Engine
         files = ModelFiles(converted(files.folder / files.gguf, dtype))
     arguments = load_arguments(options, device, files)
     with building():
-        tokenizer = without_limits(_tokenizer(model_name, files.folder, options))
         _check_completes(model_name, _read(AutoConfig, files.folder, options))
+        tokenizer = without_limits(_tokenizer(model_name, files.folder, options))
         model = whole_model(AutoModelForCausalLM, model_name, files.folder, **arguments)
         touch(model)
     return Engine(model, tokenizer, model_name)
@@ -141,14 +142,25 @@ def _tokenizer(
     model_name: str, folder: Path, options: HFModelOptions, **arguments: Any
 ) -> Any:
     try:
-        return _read(AutoTokenizer, folder, options, **arguments)
+        tokenizer = _read(AutoTokenizer, folder, options, **arguments)
     except Exception as exc:  # the tokenizers package raises plain ones
         if "trust_remote_code" in str(exc) or is_out_of_memory(exc):
             raise
-        raise UnsupportedError(
-            f"{model_name!r} has no tokenizer that transformers can load ({described(exc)}); put "
-            "the tokenizer.json and tokenizer_config.json of the original model into its folder"
-        ) from exc
+        raise _no_tokenizer(model_name, folder, described(exc)) from exc
+    # Without any, some classes make up a vocabulary that knows no word.
+    names = tokenizer.vocab_files_names.values()
+    if names and not any((folder / name).is_file() for name in names):
+        raise _no_tokenizer(model_name, folder, f"none of {', '.join(names)} is there")
+    return tokenizer
+
+
+def _no_tokenizer(model_name: str, folder: Path, why: str) -> UnsupportedError:
+    has_other = any(folder.glob("*.model")) and find_spec("sentencepiece") is None
+    other = ", or pip install sentencepiece protobuf" if has_other else ""
+    return UnsupportedError(
+        f"{model_name!r} has no tokenizer that transformers can load ({why}); put the "
+        f"tokenizer.json and tokenizer_config.json of the original model into its folder{other}"
+    )
 
 
 def _check_completes(model_name: str, config: PreTrainedConfig) -> None:
