@@ -126,7 +126,6 @@ def _encoder(model_name: str, files: ModelFiles, options: HFEmbeddingOptions) ->
         recipe = _limited(recipe, config, options)
         kind = _reading_class(config)
         model = whole_model(kind, model_name, folder, config=config, **arguments)
-        _check_reads(model_name, touch(model))
         tokenizer = _tokenizer(model_name, folder, options, **recipe.tokenizer_arguments)
     return Encoder(model, Reader(tokenizer, recipe), recipe, options.batch_tokens)
 
@@ -176,14 +175,6 @@ def _check_completes(model_name: str, config: PreTrainedConfig) -> None:
         raise UnsupportedError(
             f"{model_name!r} is a {', '.join(names)}, which does not complete; name a causal "
             "language model; this one may serve ragcore.embedding()"
-        )
-
-
-def _check_reads(model_name: str, output: Any) -> None:
-    if getattr(output, "last_hidden_state", None) is None:
-        raise UnsupportedError(
-            f"{model_name!r} returns no vectors of tokens, from which those of texts are made; "
-            "embed with another model"
         )
 
 
