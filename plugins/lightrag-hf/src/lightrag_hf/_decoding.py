@@ -18,6 +18,7 @@ from lightrag_hf._errors import is_out_of_memory, overflow, translation
 from lightrag_hf._generate import generate, needs_generate
 from lightrag_hf._rope import changing_ropes, reset_rope
 from lightrag_hf._sampling import choose
+
 _log = logging.getLogger("lightrag_hf")
 
 # Rows of one forward pass. On 2 cores, throughput grows little beyond.

@@ -146,8 +146,7 @@ def _no_name(model_name: str, exc: BaseException) -> RagcoreError:
 
 def _damaged(model_name: str, exc: BaseException) -> RagcoreError:
     return ProviderError(
-        f"a file of {model_name!r} is damaged ({described(exc)}); fetch the model "
-        "again"
+        f"a file of {model_name!r} is damaged ({described(exc)}); fetch the model again"
     )
 
 

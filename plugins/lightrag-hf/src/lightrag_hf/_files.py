@@ -94,11 +94,11 @@ def _require_usable(model_name: str, folder: Path) -> None:
     """Refuse an adapter, which transformers may pass over, and pointers to files."""
     adapter = read_json(folder / "adapter_config.json")
     if adapter:
+        base = adapter.get("base_model_name_or_path") or "a model that it does not name"
         raise UnsupportedError(
-            f"{model_name!r} is an adapter for {adapter.get('base_model_name_or_path')!r}, and no "
-            "whole model; merge both with peft: PeftModel.from_pretrained(BASE, ADAPTER)"
-            ".merge_and_unload().save_pretrained(FOLDER); save the tokenizer there too, and name "
-            "that folder"
+            f"{model_name!r} is an adapter of {base}, and no whole model; merge both with peft: "
+            "PeftModel.from_pretrained(BASE, ADAPTER).merge_and_unload().save_pretrained(FOLDER); "
+            "save the tokenizer there too, and name that folder"
         )
     # Modules without settings have no folder.
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import attrs
 
@@ -88,7 +88,7 @@ def highest_limit(config: Config) -> int | None:
     return max([own, *(_stretched(rope, own) for rope in ropes_of(config))])
 
 
-def is_limit(number: object) -> bool:
+def is_limit(number: object) -> TypeGuard[int]:
     """Tell whether *number* is a limit, and no word for "none"."""
     return isinstance(number, int) and 0 < number < _UNKNOWN_LENGTH
 

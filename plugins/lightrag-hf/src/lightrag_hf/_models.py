@@ -132,14 +132,10 @@ def _encoder(model_name: str, files: ModelFiles, options: HFEmbeddingOptions) ->
 
 def _read(kind: Any, folder: Path, options: HFModelOptions, **arguments: Any) -> Any:
     code = options.trust_remote_code
-    return kind.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=code, **arguments
-    )
+    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=code, **arguments)
 
 
-def _tokenizer(
-    model_name: str, folder: Path, options: HFModelOptions, **arguments: Any
-) -> Any:
+def _tokenizer(model_name: str, folder: Path, options: HFModelOptions, **arguments: Any) -> Any:
     try:
         tokenizer = _read(AutoTokenizer, folder, options, **arguments)
     except Exception as exc:  # the tokenizers package raises plain ones

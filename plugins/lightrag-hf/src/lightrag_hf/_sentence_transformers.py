@@ -59,7 +59,7 @@ _MODEL_ARGUMENTS = {"dtype", "torch_dtype", "attn_implementation"}
 # Arguments that say where files come from, for which there are options, or that change no vector.
 _OF_LOADING = {
     *("subfolder", "token", "cache_dir", "revision", "local_files_only", "trust_remote_code"),
-    *("add_pooling_layer", "low_cpu_mem_usage", "use_safetensors"),
+    *("device_map", "add_pooling_layer", "low_cpu_mem_usage", "use_safetensors"),
 }
 _OF_A_CALL = {
     *("padding", "padding_side", "pad_to_multiple_of", "return_tensors", "truncation"),
@@ -304,7 +304,7 @@ def _said_length(
         tokenizer_arguments.get("model_max_length"),
         settings.get("max_seq_length"),
     )
-    return next((int(limit) for limit in limits if is_limit(limit)), None)
+    return next((limit for limit in limits if is_limit(limit)), None)
 
 
 def _chat(settings: dict[str, Any]) -> Literal["flat", "structured"] | None:
@@ -318,7 +318,7 @@ def _max_length(transformer: Path, config: Mapping[str, Any], said: int | None) 
     """Return *said*, or else the tokenizer's limit; the model's own if that is less."""
     of_tokenizer = read_json(transformer / "tokenizer_config.json").get("model_max_length")
     limits = (of_tokenizer, own_limit(config)) if said is None else (said, highest_limit(config))
-    return min((int(limit) for limit in limits if limit and is_limit(limit)), default=None)
+    return min((limit for limit in limits if is_limit(limit)), default=None)
 
 
 def dimensions_of(recipe: Recipe) -> int | None:

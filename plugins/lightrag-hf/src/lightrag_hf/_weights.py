@@ -16,11 +16,13 @@ _MOST_NAMED = 3
 
 def whole_model(kind: Any, model_name: str, folder: Path, **arguments: Any) -> Any:
     """
-    Load the model in *folder*.
+    Load the model in *folder* by *kind*, an ``AutoModel`` class.
 
     Args:
-        kind: An ``AutoModel`` class.
-        arguments: Of its ``from_pretrained``.
+        kind: Its ``from_pretrained`` gets *folder* and *arguments*.
+        model_name: For messages.
+        folder: With the weights.
+        **arguments: Whatever ``from_pretrained`` takes.
 
     Raises:
         OptionsError: The weights are of an architecture that comes with the model as code.
@@ -52,13 +54,16 @@ def _is_unused(name: str) -> bool:
 
 
 def _brings_code(model: Any) -> bool:
-    return any(name.startswith("AutoModel") for name in getattr(model.config, "auto_map", None) or ())
+    return any(
+        name.startswith("AutoModel") for name in getattr(model.config, "auto_map", None) or ()
+    )
 
 
-def _inside_layers(model: nn.Module, names: Collection[str]) -> list[str]:
+def _inside_layers(model: Any, names: Collection[str]) -> list[str]:
     """Return which of *names* stand inside of layers: heads and further layers stand beside."""
     modules = dict(model.named_modules())
-    return [name for name in names if not _is_beside(modules, name)]
+    prefix = f"{model.base_model_prefix}."
+    return [name for name in names if not _is_beside(modules, name.removeprefix(prefix))]
 
 
 def _is_beside(modules: dict[str, nn.Module], name: str) -> bool:
