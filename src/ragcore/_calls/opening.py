@@ -257,7 +257,7 @@ def resolve_completion(
     reference: str, options: Mapping[str, Any], sources: Sources | None = None
 ) -> Opening[CompletionProvider]:
     """Find who completes *reference*, and read its options; blocks on the first use."""
-    name, model_name = _split(reference)
+    name, model_name = split_reference(reference)
     provider = registry().completion_provider(name)
     return _opening(provider, model_name, HostCompletionOptions, options, sources)
 
@@ -266,7 +266,7 @@ def resolve_embedding(
     reference: str, options: Mapping[str, Any], sources: Sources | None = None
 ) -> Opening[EmbeddingProvider]:
     """Find who embeds *reference*, and read its options; blocks on the first use."""
-    name, model_name = _split(reference)
+    name, model_name = split_reference(reference)
     provider = registry().embedding_provider(name)
     return _opening(provider, model_name, HostEmbeddingOptions, options, sources)
 
@@ -297,7 +297,13 @@ def _opening(
     )
 
 
-def _split(reference: str) -> tuple[str, str]:
+def split_reference(reference: str) -> tuple[str, str]:
+    """
+    Return the provider's name and the model's.
+
+    Raises:
+        OptionsError: *reference* is none.
+    """
     name, colon, model_name = reference.partition(":") if isinstance(reference, str) else ("",) * 3
     if not (name and colon and model_name):
         raise OptionsError(

@@ -17,6 +17,7 @@ from ragcore.lightrag._asking import resolved
 from ragcore.lightrag._embedding import Words, embedding, is_asymmetric, prefix_fields
 from ragcore.lightrag._keeper import EMBEDDINGS, engines_limit
 from ragcore.lightrag._roles import DEFAULT_MODEL, Completer, address_field, model_field
+from ragcore.lightrag._tokenizer import of_openings
 from ragcore.lightrag._variables import (
     NO_MODEL,
     ROLES,
@@ -68,7 +69,7 @@ def from_env(
 
         # LLM_BINDING=anthropic, LLM_MODEL=claude-haiku-4-5, QUERY_LLM_MODEL=claude-opus-4-1,
         # EMBEDDING_BINDING=ollama, EMBEDDING_MODEL=bge-m3, ANTHROPIC_API_KEY=…
-        rag = LightRAG(**from_env(), working_dir="rag", tokenizer=tokenizer("ollama:bge-m3"))
+        rag = LightRAG(**from_env(), working_dir="rag")
 
     A binding is the name or an alias of any provider. ``LLM_BINDING_HOST`` and
     ``LLM_BINDING_API_KEY`` are for the provider that ``LLM_BINDING`` names, those of a role or of
@@ -83,9 +84,11 @@ def from_env(
             the providers' own variables.
 
     Returns:
-        ``llm_model_func``, ``llm_model_name``, ``role_llm_configs``, ``embedding_func``, and what
-        is set of ``default_llm_timeout``, ``default_embedding_timeout``, ``llm_model_max_async``,
-        ``embedding_func_max_async`` and ``embedding_batch_num``.
+        ``llm_model_func``, ``llm_model_name``, ``role_llm_configs``, ``embedding_func``,
+        ``tokenizer`` (of the model that embeds, else of the one that completes, as
+        :func:`tokenizer` finds it), and what is set of ``default_llm_timeout``,
+        ``default_embedding_timeout``, ``llm_model_max_async``, ``embedding_func_max_async`` and
+        ``embedding_batch_num``.
 
     Raises:
         UnknownProviderError: A binding names nothing installed, and that is all that is wrong.
@@ -101,13 +104,14 @@ def from_env(
     embeds = _embedder(environment)
     limits = _limits(environment)
     environment.problems.raise_all()
-    # Who is missing has left a problem.
+    assert embeds is not None  # noqa: S101  # who is missing has left a problem
     made = {role: completer for role, completer in completers.items() if completer is not None}
     return {
         "llm_model_func": made[None].function(),
         "llm_model_name": made[None].model,
         "role_llm_configs": {role: made[role].role_config() for role in ROLES},
-        "embedding_func": embeds,
+        "embedding_func": embeds.function,
+        "tokenizer": of_openings(embeds.opening, made[None].opening),
         **limits,
     }
 
@@ -173,7 +177,15 @@ def _of_another(environment: Environment, provider: Provider, base: str) -> Envi
 # --- who embeds -----------------------------------------------------------------------------
 
 
-def _embedder(environment: Environment) -> EmbeddingFunc | None:
+@attrs.frozen
+class Embedder:
+    """Who embeds, and the function that LightRAG calls."""
+
+    opening: Opening[EmbeddingProvider]
+    function: EmbeddingFunc
+
+
+def _embedder(environment: Environment) -> Embedder | None:
     """Find who embeds, and how; None if that left a problem."""
     base = environment.said(LLMVariables)
     said = environment.said(EmbeddingVariables)
@@ -193,7 +205,7 @@ def _embedder(environment: Environment) -> EmbeddingFunc | None:
             opening = resolve_embedding(reference, {}, sources)
             prefixes.check(opening)
             if opening.model_name != NO_MODEL:
-                return _embedding(opening, values(said), prefixes.asymmetric)
+                return Embedder(opening, _embedding(opening, values(said), prefixes.asymmetric))
     return None
 
 

@@ -12,9 +12,9 @@ import pytest
 
 import ragcore
 from ragcore import Completion, CompletionModel, Image, JSONSchema, assistant, errors, user
-from ragcore.testing.contracts._http import HTTPContract, Reply, however_it_breaks
+from ragcore.testing.contracts._http import HTTPContract, however_it_breaks
 from ragcore.testing.contracts._model import ModelContract
-from ragcore.testing.server import Answer, Broken, Failure
+from ragcore.testing.server import Answer, Broken, Failure, Reply
 
 QUESTION = "Who wrote Faust?"
 PICTURE = user("What is it?", images=[Image.from_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))])

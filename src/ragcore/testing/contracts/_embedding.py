@@ -13,9 +13,9 @@ import pytest
 
 import ragcore
 from ragcore import EmbeddingModel, Embeddings, Usage
-from ragcore.testing.contracts._http import HTTPContract, Reply
+from ragcore.testing.contracts._http import HTTPContract
 from ragcore.testing.contracts._model import ModelContract
-from ragcore.testing.server import Vectors
+from ragcore.testing.server import Reply, Vectors
 
 TEXTS = ["one", "the second text, which is the longest of them", "three"]
 ROWS = [[0.25, 0.5], [0.75, 1.0], [1.25, 1.5]]
