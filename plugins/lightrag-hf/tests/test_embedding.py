@@ -467,9 +467,7 @@ async def test_a_long_text_is_cut_at_the_models_last_position(tmp_path: Path, ki
     """Whatever its limit is called, and though sentence-transformers knows no better."""
     model = tiny_model(tmp_path, kind)
     limit = {"roberta": 69, "gpt2": 70}[kind]
-    settings = json.loads((model / "tokenizer_config.json").read_text())
-    del settings["model_max_length"]
-    (model / "tokenizer_config.json").write_text(json.dumps(settings))
+    forget_tokenizers_limit(model)
 
     found = await embed(model, ["alpha " * 200], truncate="end")
 
@@ -493,12 +491,21 @@ async def test_a_files_limit_above_the_models_is_not_followed(tmp_path: Path) ->
 async def test_company_changes_no_rotary_frequencies(tmp_path: Path, kind: str) -> None:
     """Those of some models depend on the longest of a pass, or of a pass before."""
     model = tiny_model(tmp_path, kind)
-    texts = texts_of(20, 200)
+    forget_tokenizers_limit(model)
+    texts = texts_of(20, 120)
 
-    found = await embed(model, texts, truncate="end")
+    found = await embed(model, texts, max_length=150)
 
-    alone = [(await embed(model, [text], truncate="end")).vectors[0] for text in texts]
+    alone = [(await embed(model, [text], max_length=150)).vectors[0] for text in texts]
     assert_close(found.vectors, np.stack(alone))
+
+
+def forget_tokenizers_limit(model: Path) -> None:
+    """Leave only the model's own limit."""
+    path = model / "tokenizer_config.json"
+    settings = json.loads(path.read_text())
+    del settings["model_max_length"]
+    path.write_text(json.dumps(settings))
 
 
 def configure(model: Path, **said: Any) -> None:
