@@ -249,7 +249,7 @@ async def test_json_is_made_sure_of_where_only_the_schema_is_in_words() -> None:
 
     assert asked.request.response_format == JSONObject()
     assert json.dumps(Poet.model_json_schema()) in asked.request.messages[0].content
-    assert asked.answer.structured == "prompted"
+    assert asked.answer.structured == "object"
 
 
 async def test_words_are_added_to_the_callers() -> None:
