@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -224,10 +225,16 @@ def _check_whole(answer: Completion) -> None:
     """Refuse JSON that the token limit has cut, as for a class."""
     if answer.finish_reason != "length" or answer.structured is None:
         return
+    if not _BEGINNING.search(answer.text):
+        # No JSON had begun: the text is cut as any other, which its finish_reason says.
+        return
     try:
         json.loads(_unfenced(answer.text))
     except ValueError as exc:
         raise _cut_json() from exc
+
+
+_BEGINNING = re.compile(r"[\[{]")
 
 
 def _cut_json() -> TruncatedResponseError:

@@ -94,6 +94,7 @@ def _lent(
 
 def _engine(model_name: str, files: ModelFiles, options: HFLLMOptions) -> Engine:
     device = choose_device(options.device)
+    source = files.folder
     if files.gguf:
         dtype = dtype_of(options, device)
         # "auto" is the type of the weights in the file, which here is one that torch does not have.
@@ -105,7 +106,7 @@ def _engine(model_name: str, files: ModelFiles, options: HFLLMOptions) -> Engine
         tokenizer = without_limits(_tokenizer(model_name, files.folder, options))
         model = whole_model(AutoModelForCausalLM, model_name, files.folder, **arguments)
         touch(model)
-    return Engine(model, tokenizer, model_name)
+    return Engine(model, tokenizer, model_name, source)
 
 
 def _encoder(model_name: str, files: ModelFiles, options: HFEmbeddingOptions) -> Encoder:
