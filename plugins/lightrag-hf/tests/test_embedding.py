@@ -539,8 +539,8 @@ async def test_arguments_in_the_files_are_applied(tmp_path: Path, said: dict[str
 
 async def test_the_number_type_in_the_files_is_followed(tmp_path: Path) -> None:
     """Unless an option says otherwise."""
-    model = tiny_library_model(tmp_path)
-    exact = await embed(model, ["alpha beta"])
+    exact = await embed(tiny_library_model(tmp_path / "exact"), ["alpha beta"])
+    model = tiny_library_model(tmp_path / "rounded")
     configure(model, model_args={"torch_dtype": "bfloat16"})
 
     rounded = await embed(model, ["alpha beta"])
