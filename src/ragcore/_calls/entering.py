@@ -2,10 +2,42 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Coroutine, Generator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
+
+
+class unlisted(Generic[T_co]):  # noqa: N801  # reads as a function
+    """
+    Await *coroutine*, and keep the async generators that it begins from the event loop's list.
+
+    A loop that ends closes all that are on its list at once: a generator then finds the one that it
+    is reading, and would close itself, already closing, which asyncio prints. Those of a manager
+    are closed by whoever leaves the manager.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T_co]) -> None:
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, Any, T_co]:
+        step, told = self._coroutine.send, None
+        while True:
+            hooks = sys.get_asyncgen_hooks()
+            # What is never closed is still finalized as the loop does it.
+            sys.set_asyncgen_hooks(None, hooks.finalizer)
+            try:
+                asked = step(told)
+            except StopIteration as exc:
+                return exc.value
+            finally:
+                sys.set_asyncgen_hooks(*hooks)
+            try:
+                step, told = self._coroutine.send, (yield asked)
+            except BaseException as exc:  # whatever is thrown into this is thrown into that
+                step, told = self._coroutine.throw, exc
 
 
 class Entering(AbstractAsyncContextManager[T_co], Generic[T_co]):
@@ -22,7 +54,7 @@ class Entering(AbstractAsyncContextManager[T_co], Generic[T_co]):
         self._how = how
 
     async def __aenter__(self) -> T_co:
-        return await self._manager.__aenter__()
+        return await unlisted(self._manager.__aenter__())
 
     async def __aexit__(self, *raised: Any) -> bool | None:  # noqa: PYI036
         return await self._manager.__aexit__(*raised)

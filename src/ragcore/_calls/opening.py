@@ -71,9 +71,20 @@ class Service(Generic[ProviderT]):
         """What no message may show."""
         return tuple(_secrets_of(self.connection))
 
+    @functools.cached_property
+    def keys(self) -> str:
+        """The secret options that are set, or else all, each with its variable."""
+        secret = [field for field in self.connection.fields() if field.secret]
+        given = [field for field in secret if getattr(self.connection, field.name)] or secret
+        named = (
+            f"{one.name}=" + "".join(f" ({name})" for name in one.variables[:1]) for one in given
+        )
+        return " or ".join(named)
+
     def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
         """Name the provider in errors that pass, and keep the account's secrets out of them."""
-        return AtTheEdge(self.distribution, self.provider.name, None, self.secrets, attempts)
+        name = self.provider.name
+        return AtTheEdge(self.distribution, name, None, self.secrets, attempts, keys=self.keys)
 
     def redacted(self, text: str) -> str:
         """Return *text* with an ellipsis for each of the account's secrets."""
@@ -153,7 +164,7 @@ class Opening(Service[ProviderT]):
     def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
         """Name the model in errors that pass, and keep the account's secrets out of them."""
         name, model = self.provider.name, self.model_name
-        return AtTheEdge(self.distribution, name, model, self.secrets, attempts)
+        return AtTheEdge(self.distribution, name, model, self.secrets, attempts, keys=self.keys)
 
     def refuse(self, option: str, why: str) -> None:
         """

@@ -25,6 +25,7 @@ _BY_STATUS: dict[int, _Kind] = {
     424: errors.UnavailableError,  # text-generation-inference, Bedrock: the model failed
     425: errors.UnavailableError,
     429: errors.RateLimitError,
+    501: errors.InvalidRequestError,  # llama.cpp: not started with --embeddings
     504: errors.RequestTimeoutError,
 }
 
