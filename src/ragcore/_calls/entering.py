@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
@@ -23,20 +23,21 @@ class unlisted(Generic[T_co]):  # noqa: N801  # reads as a function
         self._coroutine = coroutine
 
     def __await__(self) -> Generator[Any, Any, T_co]:
-        step, told = self._coroutine.send, None
+        step: Callable[[Any], Any] = self._coroutine.send
+        told: Any = None
         while True:
             hooks = sys.get_asyncgen_hooks()
-            # What is never closed is still finalized as the loop does it.
-            sys.set_asyncgen_hooks(None, hooks.finalizer)
+            sys.set_asyncgen_hooks(None, _left_to_its_owner)
             try:
                 asked = step(told)
             except StopIteration as exc:
-                return exc.value
+                result: T_co = exc.value
+                return result
             finally:
                 sys.set_asyncgen_hooks(*hooks)
             try:
                 step, told = self._coroutine.send, (yield asked)
-            except BaseException as exc:  # whatever is thrown into this is thrown into that
+            except BaseException as exc:  # noqa: BLE001  # thrown in, and handed on
                 step, told = self._coroutine.throw, exc
 
 
@@ -73,3 +74,7 @@ class Entering(AbstractAsyncContextManager[T_co], Generic[T_co]):
 
         def __getattr__(self, name: str) -> Any:
             raise AttributeError(f"{name!r}: this is not open yet; write: {self._how}")
+
+
+def _left_to_its_owner(generator: object) -> None:
+    pass

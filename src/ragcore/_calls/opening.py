@@ -28,6 +28,7 @@ from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import (
     SHORTEST,
     BindingOptions,
+    OptionField,
     Secret,
     Sources,
     holds_half,
@@ -73,13 +74,10 @@ class Service(Generic[ProviderT]):
 
     @functools.cached_property
     def keys(self) -> str:
-        """The secret options that are set, or else all, each with its variable."""
+        """The secret options that are set, or else all, with their variables."""
         secret = [field for field in self.connection.fields() if field.secret]
         given = [field for field in secret if getattr(self.connection, field.name)] or secret
-        named = (
-            f"{one.name}=" + "".join(f" ({name})" for name in one.variables[:1]) for one in given
-        )
-        return " or ".join(named)
+        return " or ".join(map(_named, given))
 
     def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
         """Name the provider in errors that pass, and keep the account's secrets out of them."""
@@ -236,6 +234,11 @@ class Opening(Service[ProviderT]):
             if not callable(getattr(backend, method, None)):
                 raise self.broken(f"its backend is a {type(backend).__name__}, without {method}()")
             yield client, backend
+
+
+def _named(field: OptionField) -> str:
+    variables = " or ".join(field.variables)
+    return f"{field.name}= ({variables})" if variables else f"{field.name}="
 
 
 def _secrets_of(connection: BindingOptions) -> Iterator[Secret]:

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import ragcore
-from ragcore import EmbeddingModel, Embeddings, Usage
+from ragcore import EmbeddingModel, EmbeddingProvider, Embeddings, Usage
+from ragcore._discovery.loading import registry
 from ragcore.testing.contracts._http import HTTPContract
 from ragcore.testing.contracts._model import ModelContract
 from ragcore.testing.server import Reply, Vectors
@@ -26,9 +27,9 @@ _ODD: list[Any] = [
 ]
 
 
-async def embed(model: EmbeddingModel) -> Embeddings:
+async def embed(model: EmbeddingModel, **options: Any) -> Embeddings:
     """Return the vectors of three texts."""
-    return await model.embed(TEXTS)
+    return await model.embed(TEXTS, **options)
 
 
 class EmbeddingContract(ModelContract[EmbeddingModel]):
@@ -84,6 +85,10 @@ class HTTPEmbeddingContract(HTTPContract[EmbeddingModel], EmbeddingContract):
     def model(self, **options: Any) -> AbstractAsyncContextManager[EmbeddingModel]:
         """Return the model that embeds, not yet open, with *options*."""
         return ragcore.embedding(self.case.embedding_reference, **options)
+
+    def provider(self) -> EmbeddingProvider:
+        """Return the provider's record."""
+        return registry().embedding_provider(self.case.provider)
 
     async def test_vectors_arrive_as_they_were_sent(self) -> None:
         """The texts are sent; a row for each, in order, and the usage come back."""

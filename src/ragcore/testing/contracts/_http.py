@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import logging
+import math
 import pickle
 import ssl
 import traceback
@@ -18,7 +20,7 @@ import attrs
 import pytest
 
 import ragcore
-from ragcore import Retry, errors
+from ragcore import CompletionProvider, EmbeddingProvider, Retry, errors
 from ragcore.testing.contracts._model import SECRET, ModelContract, ModelT
 from ragcore.testing.server import Broken, Failure, Raw, Reply, Service
 
@@ -51,6 +53,22 @@ _STRANGE = (
     *(b'{"error": null}', b'{"error": {}}', b'{"error": [7]}', b'{"message": {"role": null}}'),
     *(b'{"error": "\\ud800"}', b'{"choices": {"0": 1}}', b'{"data": 7, "embeddings": "x"}'),
 )
+
+
+def _inside(inner: Any, _: int) -> Any:
+    return [inner]
+
+
+# What no request in JSON can carry.
+_NO_JSON: dict[str, Any] = {
+    "an object": object(),
+    "NaN": math.nan,
+    "infinity": math.inf,
+    "half a character": "\ud800",
+    "bytes": b"Goethe",
+    "a set": {1},
+    "lists without end": functools.reduce(_inside, range(5_000), None),
+}
 # What the host says of an exception that a plugin has let through.
 _NET = "in a way that it does not tell"
 
@@ -156,6 +174,15 @@ class HTTPContract(ModelContract[ModelT]):
                 await ask(model)
         return service, caught.value
 
+    def objects(self) -> list[str]:
+        """Return the names of the options of a call that are objects."""
+        fields = self.provider().options.fields()
+        return [one.name for one in fields if one.scope == "call" and "dict" in str(one.type)]
+
+    def provider(self) -> CompletionProvider | EmbeddingProvider:
+        """Return the provider's record."""
+        raise NotImplementedError
+
     def requests(self, service: Service) -> int:
         """Return how many times *service* was asked; what SDKs ask besides does not count."""
         return sum(self.asked_for in request.body for request in service.requests)
@@ -185,8 +212,11 @@ class HTTPContract(ModelContract[ModelT]):
         for ask in self.asks:
             service, error = await self.failed(ask, Failure(401, "Invalid API Key"))
 
-            for names in (self.case.options(service), self.case.environment(service)):
-                assert any(name in str(error) for name, value in names.items() if value == SECRET)
+            options = self.case.options(service)
+            for field in self.provider().connection.fields():
+                if options.get(field.name) == SECRET:
+                    assert f"{field.name}=" in str(error)
+                    assert field.variables[0] in str(error)
 
     async def test_a_wrong_address_is_named(self) -> None:
         """A 404 of another server knows of no model: the error has the address and its option."""
@@ -265,6 +295,17 @@ class HTTPContract(ModelContract[ModelT]):
                 await self.ask(model)
 
         assert (type(caught.value), caught.value.attempts) == (errors.ProviderError, 1)
+
+    @pytest.mark.parametrize("value", _NO_JSON.values(), ids=_NO_JSON.keys())
+    async def test_what_is_no_json_is_refused_where_options_are_read(self, value: Any) -> None:
+        """Options that are objects go into the request, which is not made with such a value."""
+        async with self.asked(self.answer) as (service, model):
+            for name in self.objects():
+                for ask in self.asks:
+                    with pytest.raises(errors.OptionsError, match=name):
+                        await ask(model, **{name: {"x": value}})
+
+        assert service.requests == []
 
     async def test_a_failure_passes(self) -> None:
         """The third attempt answers after two failures."""
