@@ -205,5 +205,6 @@ OLLAMA = Case(
     lambda service: {"OLLAMA_API_KEY": SECRET, "OLLAMA_HOST": service.url},
     model="llama3.2",
     embedding_model="all-minilm",
+    address_option="host",
 )
 CASES = [OLLAMA]

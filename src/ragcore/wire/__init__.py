@@ -15,8 +15,10 @@ A plugin says what is peculiar to its service, and leaves the rest to the tables
   :func:`misdirected` says which address was asked.
 - :func:`event_stream` yields each :class:`Event` of a stream, :func:`lines` its lines;
   :func:`drained` frees the connection.
-- :func:`decoded`, :func:`text_and_thoughts`, :func:`finish_reason`, :func:`count` and
-  :func:`vector` read the parts of an answer, in whatever shape a service puts them.
+- :func:`sent` sends a request over httpx, again where a connection that was kept had been closed.
+- :func:`decoded`, :func:`object_in`, :func:`text_and_thoughts`, :func:`finish_reason`,
+  :func:`count`, :func:`vector` and :func:`table` read the parts of an answer, in whatever shape a
+  service puts them; :func:`unlike` names the error of what is no answer.
 - :data:`ADDRESS`, :data:`HEADER`, :data:`HEADERS` and :data:`JSON` are checks of options:
   ``option("Base URL of the service.", default=None, check=ADDRESS)``.
 - :func:`retry_after`, :func:`split_thinking`, :class:`ThinkingSplitter` and :func:`redacted` are
@@ -60,7 +62,7 @@ and a stream in ``_completion.py``::
     from contextlib import aclosing
 
     from ragcore import Chunk
-    from ragcore.wire import decoded, drained, event_stream
+    from ragcore.wire import drained, event_stream, object_in
 
 
     async def stream(http: httpx.AsyncClient, body: dict) -> AsyncGenerator[Chunk, None]:
@@ -76,20 +78,30 @@ and a stream in ``_completion.py``::
                             continue
                         if event.data == "[DONE]":
                             break
-                        said = decoded(event.data)
+                        said = object_in(event.data, "part of an answer")
                         if "error" in said:
                             raise reported(said, codes=CODES, more_phrases=PHRASES)
                         yield Chunk(said["text"], finish_reason=said.get("end"))
                 await drained(pieces)
 '''
 
-from ragcore.wire._answers import count, decoded, finish_reason, text_and_thoughts, vector
+from ragcore.wire._answers import (
+    count,
+    decoded,
+    finish_reason,
+    object_in,
+    table,
+    text_and_thoughts,
+    unlike,
+    vector,
+)
 from ragcore.wire._checks import ADDRESS, HEADER, HEADERS, JSON
 from ragcore.wire._phrases import Phrase
 from ragcore.wire._readers import Event, drained, event_stream, lines
 from ragcore.wire._redacted import redacted
 from ragcore.wire._reported import http_error, misdirected, reported, retry_after
 from ragcore.wire._said import described, said
+from ragcore.wire._sending import sent
 from ragcore.wire._thinking import ThinkingSplitter, split_thinking
 from ragcore.wire._transport import translating, transport_error
 
@@ -110,13 +122,17 @@ __all__ = [
     "http_error",
     "lines",
     "misdirected",
+    "object_in",
     "redacted",
     "reported",
     "retry_after",
     "said",
+    "sent",
     "split_thinking",
+    "table",
     "text_and_thoughts",
     "translating",
     "transport_error",
+    "unlike",
     "vector",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ragcore._records import FinishReason
@@ -31,6 +31,30 @@ def decoded(body: str | bytes) -> Any:
         if text.lstrip()[:1] in ("{", "["):
             raise UnavailableError(f"the JSON that came can't be read: {said(text)[0]}") from exc
         raise reported(text, unknown=UnavailableError) from exc
+
+
+def object_in(body: str | bytes, wanted: str) -> dict[str, Any]:
+    """
+    Return the JSON object in *body*, which is to be a *wanted*.
+
+    Raises:
+        ProviderError: As :func:`decoded` and :func:`unlike` say.
+    """
+    answer = decoded(body)
+    if not isinstance(answer, dict):
+        raise unlike(answer, wanted)
+    return answer
+
+
+def unlike(answer: object, wanted: str) -> ProviderError:
+    """
+    Return the error that an *answer* stands for which is not what was *wanted*.
+
+    What it says may name the class; else it is taken for damaged, and another may be whole.
+    """
+    error = reported(answer, unknown=UnavailableError)
+    error.args = (f"what came back is no {wanted}: {said(answer)[0] or repr(answer)}",)
+    return error
 
 
 def text_and_thoughts(content: object) -> tuple[str, str]:
@@ -134,6 +158,23 @@ def vector(numbers: object) -> npt.NDArray[np.float32]:
             return np.asarray(numbers, np.float32)
     except OverflowError as exc:
         raise ProviderError("a number of a vector is out of all bounds") from exc
+
+
+def table(vectors: Sequence[npt.NDArray[np.float32]], texts: int) -> npt.NDArray[np.float32]:
+    """
+    Return the *vectors* of so many *texts* as the rows of a table.
+
+    Raises:
+        ProviderError: There are more or fewer, or they differ in length.
+    """
+    import numpy as np
+
+    if len(vectors) != texts:
+        raise ProviderError(f"{len(vectors)} vectors came back for {texts} texts")
+    lengths = {vector.size for vector in vectors}
+    if len(lengths) > 1:
+        raise ProviderError(f"vectors of different lengths came back: {sorted(lengths)}")
+    return np.stack(vectors)
 
 
 def _beginning(numbers: object) -> str:

@@ -16,16 +16,15 @@ from openai import APIConnectionError, AsyncOpenAI
 from lightrag_openai._endpoint import Endpoint
 from lightrag_openai._errors import table
 from lightrag_openai._fields import JSON
-from ragcore import OptionsError, ProviderError, UnavailableError
+from ragcore import OptionsError, ProviderError
 from ragcore.wire import (
-    Event,
-    decoded,
     drained,
     event_stream,
     misdirected,
+    object_in,
     reported,
-    said,
     translating,
+    unlike,
 )
 
 # Stands for ``[DONE]`` among events.
@@ -112,7 +111,7 @@ class Client:
                             yield DONE
                             break
                         if not event.says_nothing:
-                            yield self._object_of(event)
+                            yield without_error(object_in(event.data, "JSON object"))
                 await drained(pieces)
 
     async def models(self) -> JSON:
@@ -144,17 +143,9 @@ class Client:
 
     def _object_in(self, body: bytes, url: httpx2.URL) -> JSON:
         try:
-            answer = decoded(body)
+            answer = object_in(body, "JSON object")
         except ProviderError as exc:
             raise misdirected(exc, str(url), self.row.address_option) from exc.__cause__
-        if not isinstance(answer, dict):
-            raise self.strange(answer, "JSON object")
-        return without_error(answer)
-
-    def _object_of(self, event: Event) -> JSON:
-        answer = decoded(event.data)
-        if not isinstance(answer, dict):
-            raise unlike(answer, "JSON object")
         return without_error(answer)
 
 
@@ -176,17 +167,6 @@ def _has_hung_up(exc: BaseException | None) -> bool:
             return True
         exc = exc.__cause__
     return False
-
-
-def unlike(answer: object, wanted: str) -> ProviderError:
-    """
-    Return the error that an *answer* stands for which is not what was *wanted*.
-
-    What it says may name the class; else it is taken for damaged, and another may be whole.
-    """
-    error = reported(answer, unknown=UnavailableError)
-    error.args = (f"what came back is no {wanted}: {said(answer)[0] or repr(answer)}",)
-    return error
 
 
 def without_error(answer: JSON) -> JSON:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from lightrag_openai._client import DONE, Client, unlike, without_error
+from lightrag_openai._client import DONE, Client, without_error
 from lightrag_openai._fields import JSON, text_in, usage_in
 from lightrag_openai._responses import Responses
 from lightrag_openai._schema import Schemas
@@ -26,7 +26,7 @@ from ragcore import (
     Message,
     UnsupportedError,
 )
-from ragcore.wire import finish_reason, text_and_thoughts
+from ragcore.wire import finish_reason, text_and_thoughts, unlike
 
 _PATH = "/chat/completions"
 

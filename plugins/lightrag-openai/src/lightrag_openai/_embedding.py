@@ -28,7 +28,7 @@ from ragcore import (
     UnsupportedError,
     Usage,
 )
-from ragcore.wire import count, vector
+from ragcore.wire import count, table, vector
 
 Vector = npt.NDArray[np.float32]
 
@@ -125,12 +125,10 @@ def _too_long(texts: Sequence[str], error: ContextLengthError) -> tuple[int, ...
 
 def _embeddings(answer: JSON, texts: int) -> Embeddings:
     rows = answer["data"]
-    if len(rows) != texts:
-        raise ProviderError(f"{len(rows)} vectors came back for {texts} texts")
     usage = answer.get("usage")
     tokens = count(usage, "prompt_tokens") or count(usage, "total_tokens")
     return Embeddings(
-        _table([_vector(row) for row in _in_order(rows)]),
+        table([_vector(row) for row in _in_order(rows)], texts),
         usage=None if tokens is None else Usage(tokens),
         model=text_in(answer, "model") or None,
     )
@@ -146,13 +144,6 @@ def _in_order(rows: Iterable[Any]) -> list[Mapping[str, Any]]:
     if sorted(map(str, indices)) != sorted(map(str, range(len(rows)))):
         raise ProviderError(f"the vectors that came back are numbered {indices[:10]}")
     return sorted(rows, key=lambda row: int(row["index"]))
-
-
-def _table(vectors: Sequence[Vector]) -> Vector:
-    lengths = {vector.size for vector in vectors}
-    if len(lengths) > 1:
-        raise ProviderError(f"vectors of different lengths came back: {sorted(lengths)}")
-    return np.stack(vectors)
 
 
 def _vector(row: Mapping[str, Any]) -> Vector:

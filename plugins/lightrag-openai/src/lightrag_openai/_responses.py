@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from lightrag_openai._client import DONE, Client, unlike
+from lightrag_openai._client import DONE, Client
 from lightrag_openai._fields import JSON, dicts_in, text_in, usage_in
 from lightrag_openai._schema import Schemas
 from lightrag_openai.options import ChatOptions
@@ -29,7 +29,7 @@ from ragcore import (
     UnsupportedError,
     Usage,
 )
-from ragcore.wire import drained, reported, said, text_and_thoughts
+from ragcore.wire import drained, reported, said, text_and_thoughts, unlike
 
 _PATH = "/responses"
 

@@ -14,9 +14,9 @@ import pytest
 
 import ragcore
 from ragcore import (
-    BindingOptions,
     Completion,
     CompletionModel,
+    CompletionProvider,
     Image,
     JSONSchema,
     assistant,
