@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Any
@@ -35,8 +35,6 @@ is_new: ContextVar[bool] = ContextVar("is_new", default=True)
 
 # What would lead to another place of an address that it stands in.
 _OUT_OF_PLACE = re.compile(r"\.\.?|.*[/\\?#%\x00-\x1f\x7f].*", re.DOTALL)
-
-_FIELD = re.compile(rb"\s*(data|event|id|retry)?:")
 
 
 @attrs.frozen(eq=False)
@@ -100,12 +98,7 @@ class Client:
             response = await self._post(path, body | {"stream": True}, stream=True)
             async with aclosing(response):
                 pieces = response.aiter_bytes()
-                first = await anext(pieces, b"")
-                if _is_whole(first, response.headers.get("content-type", "")):
-                    rest = [piece async for piece in pieces]
-                    yield self._object_in(b"".join([first, *rest]), response.url)
-                    return
-                async with aclosing(event_stream(_joined(first, pieces))) as events:
+                async with aclosing(event_stream(pieces, whole=True)) as events:
                     async for event in events:
                         if event.data.lstrip().startswith("[DONE]"):
                             yield DONE
@@ -147,17 +140,6 @@ class Client:
         except ProviderError as exc:
             raise misdirected(exc, str(url), self.row.address_option) from exc.__cause__
         return without_error(answer)
-
-
-def _is_whole(first: bytes, label: str) -> bool:
-    """Whether a body that begins with *first* is JSON: gateways call it events, and events JSON."""
-    return first.lstrip().startswith(b"{") or ("json" in label and not _FIELD.match(first))
-
-
-async def _joined(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    yield first
-    async for piece in pieces:
-        yield piece
 
 
 def _has_hung_up(exc: BaseException | None) -> bool:
