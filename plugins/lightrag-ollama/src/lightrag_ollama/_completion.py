@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from lightrag_ollama._answers import JSON, parts, strange
 from lightrag_ollama._connect import Servers
+from lightrag_ollama._errors import Asked
 from lightrag_ollama._models import answering
 from lightrag_ollama.options import OllamaLLMOptions, entries
 from ragcore import (
@@ -77,9 +78,10 @@ class OllamaCompletion:
         async with answering(self._servers, self._model_name, limit, **limits) as client:
             response: Any = await client.chat(name, stream=True, **body)
             async with aclosing(response), aclosing(parts(response, client.asked)) as each:
+                is_first = True
                 async for part in each:
-                    if not isinstance(part.get("message"), dict) and not part.get("done"):
-                        raise strange(part, "part of an answer", client.asked)
+                    _check(part, client.asked, is_first=is_first)
+                    is_first = False
                     yield part
 
     def _body(self, request: CompletionRequest) -> dict[str, Any]:
@@ -133,6 +135,14 @@ def _message(message: Message) -> dict[str, Any]:
     return sent
 
 
+def _check(part: JSON, asked: Asked, *, is_first: bool) -> None:
+    """Raise the error that *part* stands for where it is no part of an answer."""
+    if not isinstance(part.get("message"), dict) and not part.get("done"):
+        raise strange(part, "part of an answer", asked)
+    if is_first and part.get("done_reason") == "load" and not _chunk(part).text:
+        raise EmptyResponseError("the server has loaded the model: there was nothing to answer")
+
+
 def _text(chunks: Iterable[Chunk]) -> str:
     return "".join(chunk.text for chunk in chunks)
 
@@ -146,12 +156,8 @@ def _chunk(part: JSON) -> Chunk:
     reasoning = thinking if isinstance(thinking, str) and thinking else thought
     if not part.get("done"):
         return Chunk(text, reasoning)
-    reason = part.get("done_reason")
-    if reason == "load" and not text:
-        raise EmptyResponseError(
-            "the server has loaded the model and no more: there was nothing to answer"
-        )
-    return Chunk(text, reasoning, finish_reason=_finish_reason(reason), usage=_usage(part))
+    reason = _finish_reason(part.get("done_reason"))
+    return Chunk(text, reasoning, finish_reason=reason, usage=_usage(part))
 
 
 def _finish_reason(reason: object) -> FinishReason:
