@@ -12,16 +12,17 @@ A plugin says what is peculiar to its service, and leaves the rest to the tables
 - :func:`reported` names the error that a body describes, :func:`http_error` one whose status and
   message are known. :class:`Phrase` adds a service's own words. :func:`said` finds the message in
   any shape of body, :func:`described` makes one of an exception.
-  :func:`misdirected` says which address was asked, such as where an error :func:`is_lost`.
+  :func:`misdirected` says which address was asked; :func:`is_lost` finds where that may be wrong.
+- :func:`sent` sends a request over httpx, again where a connection that was kept had been closed.
 - :func:`event_stream` yields each :class:`Event` of a stream, :func:`lines` its lines;
   :func:`drained` frees the connection.
-- :func:`object_in` reads an answer that is a JSON object, :func:`objects` a stream of them;
-  :func:`without_error` and :func:`unlike` make errors of those that are no answer.
-- :func:`decoded`, :func:`text_in`, :func:`text_and_thoughts`, :func:`finish_reason`,
-  :func:`count`, :func:`counted`, :func:`usage_in`, :func:`vector` and :func:`table` read the parts
-  of an answer, in whatever shape a service puts them.
-- :func:`chat_completion` and :class:`ChatReader` read chat completions, whole and streamed: many
-  services have that format in common.
+- :func:`decoded`, :func:`object_in`, :func:`text_in`, :func:`text_and_thoughts`,
+  :func:`finish_reason`, :func:`count`, :func:`counted`, :func:`usage_in`, :func:`vector` and
+  :func:`table` read the parts of an answer, in whatever shape a service puts them;
+  :func:`unlike` names the error of what is no answer.
+- :func:`chat_completion` and :class:`ChatReader` read chat completions, which many services answer
+  with: whole, and streamed as :func:`objects` up to :data:`DONE`; :func:`without_error` finds the
+  errors that come in their place.
 - :data:`ADDRESS`, :data:`HEADER`, :data:`HEADERS` and :data:`JSON` are checks of options:
   ``option("Base URL of the service.", default=None, check=ADDRESS)``.
 - :func:`retry_after`, :func:`split_thinking`, :class:`ThinkingSplitter` and :func:`redacted` are
@@ -65,7 +66,7 @@ and a stream in ``_completion.py``::
     from contextlib import aclosing
 
     from ragcore import Chunk
-    from ragcore.wire import decoded, drained, event_stream
+    from ragcore.wire import drained, event_stream, object_in
 
 
     async def stream(http: httpx.AsyncClient, body: dict) -> AsyncGenerator[Chunk, None]:
@@ -81,7 +82,7 @@ and a stream in ``_completion.py``::
                             continue
                         if event.data == "[DONE]":
                             break
-                        said = decoded(event.data)
+                        said = object_in(event.data, "part of an answer")
                         if "error" in said:
                             raise reported(said, codes=CODES, more_phrases=PHRASES)
                         yield Chunk(said["text"], finish_reason=said.get("end"))
@@ -93,20 +94,23 @@ from ragcore.wire._answers import (
     counted,
     decoded,
     finish_reason,
+    object_in,
     table,
     text_and_thoughts,
     text_in,
+    unlike,
     usage_in,
     vector,
 )
 from ragcore.wire._chat import ChatReader, chat_completion
 from ragcore.wire._checks import ADDRESS, HEADER, HEADERS, JSON
-from ragcore.wire._objects import DONE, object_in, objects, unlike, without_error
+from ragcore.wire._objects import DONE, objects, without_error
 from ragcore.wire._phrases import Phrase
 from ragcore.wire._readers import Event, drained, event_stream, lines
 from ragcore.wire._redacted import redacted
 from ragcore.wire._reported import http_error, is_lost, misdirected, reported, retry_after
 from ragcore.wire._said import described, said
+from ragcore.wire._sending import sent
 from ragcore.wire._thinking import ThinkingSplitter, split_thinking
 from ragcore.wire._transport import translating, transport_error
 
@@ -138,6 +142,7 @@ __all__ = [
     "reported",
     "retry_after",
     "said",
+    "sent",
     "split_thinking",
     "table",
     "text_and_thoughts",

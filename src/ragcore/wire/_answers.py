@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ragcore._records import FinishReason, Usage
@@ -42,6 +42,33 @@ def _unreadable(text: str) -> ProviderError:
     if text.lstrip()[:1] in ("{", "["):
         return UnavailableError(f"the JSON that came can't be read: {said(text)[0]}")
     return reported(text, unknown=UnavailableError)
+
+
+def object_in(
+    body: str | bytes, wanted: str, address: str = "", option: str = ""
+) -> dict[str, Any]:
+    """
+    Return the JSON object in *body*, which is to be a *wanted*; arguments as in :func:`decoded`.
+
+    Raises:
+        ProviderError: As :func:`decoded` and :func:`unlike` say.
+    """
+    answer = decoded(body, address, option)
+    if not isinstance(answer, dict):
+        raise unlike(answer, wanted, address, option)
+    return answer
+
+
+def unlike(answer: object, wanted: str, address: str = "", option: str = "") -> ProviderError:
+    """
+    Return the error that an *answer* stands for which is not what was *wanted*.
+
+    What it says may name the class; else it is taken for damaged, and another may be whole. It
+    names the *address* and its *option*, as :func:`misdirected` does, where they are given.
+    """
+    error = reported(answer, unknown=UnavailableError)
+    error.args = (f"what came back is no {wanted}: {said(answer)[0] or repr(answer)[:80]}",)
+    return misdirected(error, address, option) if address else error
 
 
 def text_and_thoughts(content: object) -> tuple[str, str]:
@@ -179,20 +206,21 @@ def vector(numbers: object) -> npt.NDArray[np.float32]:
         raise ProviderError("a number of a vector is out of all bounds") from exc
 
 
-def table(vectors: Iterable[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+def table(vectors: Sequence[npt.NDArray[np.float32]], texts: int) -> npt.NDArray[np.float32]:
     """
-    Return *vectors*, of which there is one at least, as the rows of a table.
+    Return the *vectors* of so many *texts* as the rows of a table.
 
     Raises:
-        ProviderError: They differ in length.
+        ProviderError: There are more or fewer, or they differ in length.
     """
     import numpy as np
 
-    rows = list(vectors)
-    lengths = {row.size for row in rows}
+    if len(vectors) != texts:
+        raise ProviderError(f"{len(vectors)} vectors came back for {texts} texts")
+    lengths = {vector.size for vector in vectors}
     if len(lengths) > 1:
         raise ProviderError(f"vectors of different lengths came back: {sorted(lengths)}")
-    return np.stack(rows)
+    return np.stack(vectors)
 
 
 def _beginning(numbers: object) -> str:

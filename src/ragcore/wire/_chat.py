@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from ragcore._records import Chunk, Completion, FinishReason
 from ragcore.errors import ContentFilterError
-from ragcore.wire._answers import finish_reason, text_and_thoughts, text_in, usage_in
-from ragcore.wire._objects import DONE, Object, unlike, without_error
+from ragcore.wire._answers import finish_reason, text_and_thoughts, text_in, unlike, usage_in
+from ragcore.wire._objects import DONE, Object, without_error
 
 _COUNTS = ("prompt_tokens", "completion_tokens")
 
@@ -30,7 +30,7 @@ def chat_completion(
         ProviderError: It is none, or reports an error, or that the model refused.
         InterruptedStreamError: It ended for a reason that is not known; the error has the text.
     """
-    match answer.get("choices"):
+    match without_error(answer).get("choices"):
         case [dict(choice), *_]:
             message = _message_in(without_error(choice), "message")
         case _:

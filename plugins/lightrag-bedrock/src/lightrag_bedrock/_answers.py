@@ -15,7 +15,7 @@ from botocore.eventstream import EventStreamBuffer, EventStreamMessage, ParserEr
 
 from lightrag_bedrock._errors import of_answer
 from ragcore import ProviderError, UnavailableError
-from ragcore.wire import decoded, described, reported, said, text_in, unlike
+from ragcore.wire import decoded, described, object_in, reported, said, text_in, unlike
 
 Object = dict[str, Any]
 
@@ -53,7 +53,7 @@ def _read(
 
 def _said(body: bytes) -> Object:
     try:
-        answer = object_of(body)
+        answer = object_in(body, "JSON object")
     except ProviderError as exc:
         # Raised here, it would keep botocore's frames, which show the request and its keys.
         return {_PROBLEM: exc.with_traceback(None)}
@@ -75,19 +75,6 @@ def readable(answer: Object) -> Object:
 def without_metadata(answer: Object) -> Object:
     """Return what the service said in *answer*."""
     return {name: part for name, part in answer.items() if name != _METADATA}
-
-
-def object_of(body: bytes) -> Object:
-    """
-    Return the JSON object that *body* is.
-
-    Raises:
-        ProviderError: It is something else.
-    """
-    answer = decoded(body)
-    if not isinstance(answer, dict):
-        raise unlike(answer, "JSON object")
-    return answer
 
 
 def _failure(body: bytes | str, code: str) -> Object:
@@ -121,7 +108,7 @@ class Events:
         first = next(pieces, b"")
         # The length, with which an event begins, is below 2**24.
         if first[:1] != b"\0":
-            yield object_of(b"".join([first, *pieces]))
+            yield object_in(b"".join([first, *pieces]), "JSON object")
             return
         buffer = EventStreamBuffer()
         for piece in itertools.chain([first], pieces):
@@ -150,9 +137,10 @@ def _events_of(message: EventStreamMessage) -> Iterator[Object]:
         code = headers.get(":exception-type") or headers.get(":error-code") or ""
         body = message.payload or str(headers.get(":error-message") or "")
         raise of_answer(_failure(body, str(code)))
-    kind, answer = headers.get(":event-type"), decoded(message.payload or b"null")
+    kind, said_in = headers.get(":event-type"), message.payload or b"null"
     # Without a body it is a sign of life.
-    if answer is not None:
-        if not isinstance(answer, dict) or not isinstance(kind, str):
+    if said_in.strip() != b"null":
+        answer = object_in(said_in, "event of Converse")
+        if not isinstance(kind, str):
             raise unlike(answer, "event of Converse")
         yield {kind: answer}

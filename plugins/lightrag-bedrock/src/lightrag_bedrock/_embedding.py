@@ -18,7 +18,6 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from lightrag_bedrock._answers import object_of
 from lightrag_bedrock._connect import Bedrock
 from lightrag_bedrock._errors import translated
 from lightrag_bedrock._families import CAPABILITIES, family_of
@@ -32,7 +31,7 @@ from ragcore import (
     UnsupportedError,
     Usage,
 )
-from ragcore.wire import count, counted, table, unlike, vector
+from ragcore.wire import count, counted, object_in, table, unlike, vector
 
 _COHERE_INPUT_TYPES = {"query": "search_query", "document": "search_document"}
 _COHERE_TRUNCATE = {"error": "NONE", "end": "END"}
@@ -92,7 +91,8 @@ class BedrockEmbedding:
         if self._family == "cohere-v4":
             body["embedding_types"] = ["float"]
         answer = await self._ask(body, request)
-        return Embeddings(_cohere_vectors(answer.body), usage=answer.usage, truncated=cut)
+        vectors = table(_cohere_vectors(answer.body), len(texts))
+        return Embeddings(vectors, usage=answer.usage, truncated=cut)
 
     def _cut_to_characters(self, texts: Sequence[str]) -> tuple[list[str], tuple[int, ...]]:
         most = _MOST_CHARACTERS.get(self._family)
@@ -117,7 +117,7 @@ class BedrockEmbedding:
             else:
                 break
         return Embeddings(
-            _titan_vector(answer.body),
+            table([_titan_vector(answer.body)], 1),
             usage=answer.usage,
             truncated=(0,) if text != whole else (),
         )
@@ -162,7 +162,7 @@ class _Answer:
 
     @classmethod
     def of(cls, raw: bytes, headers: Mapping[str, str]) -> _Answer:
-        body = object_of(raw)
+        body = object_in(raw, "list of vectors")
         tokens = count(body, "inputTextTokenCount")
         tokens = counted(headers, _TOKENS_HEADER) if tokens is None else tokens
         return cls(body, None if tokens is None else Usage(tokens))
@@ -187,14 +187,14 @@ def _family(model_name: str, options: BedrockEmbeddingOptions) -> Family:
 def _titan_vector(body: Mapping[str, Any]) -> npt.NDArray[np.float32]:
     if body.get("embedding") is None:
         raise unlike(body, "vector")
-    return table([vector(body["embedding"])])
+    return vector(body["embedding"])
 
 
-def _cohere_vectors(body: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+def _cohere_vectors(body: Mapping[str, Any]) -> list[npt.NDArray[np.float32]]:
     match body:
         # Asked by type, the service answers by type.
         case {"embeddings": [*rows]} | {"embeddings": {"float": [*rows]}} if rows:
-            return table(map(vector, rows))
+            return [*map(vector, rows)]
     raise unlike(body, "list of vectors")
 
 

@@ -32,20 +32,20 @@ class HFInferenceCompletion:
         body = self._body(request, stream=False)
         async with self._account.asked(self._url, self._endpoint, body) as response:
             place = place_of(response)
-            answer = object_in(await response.aread(), *place)
+            answer = object_in(await response.aread(), "chat completion", *place)
             return chat_completion(answer, response.headers.get("x-request-id"), *place)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer piece by piece; finish reason and usage come in one chunk, the last."""
         body = {"stream_options": {"include_usage": True}} | self._body(request, stream=True)
         reader = ChatReader()
-        async with self._account.asked(self._url, self._endpoint, body) as response:
-            label = response.headers.get("content-type", "")
-            pieces = response.aiter_bytes()
-            async with aclosing(objects(pieces, label, *place_of(response))) as found:
-                async for each in found:
-                    if chunk := reader.read(each):
-                        yield chunk
+        async with (
+            self._account.asked(self._url, self._endpoint, body) as response,
+            aclosing(objects(response.aiter_bytes())) as found,
+        ):
+            async for each in found:
+                if chunk := reader.read(each):
+                    yield chunk
         if last := reader.end():
             yield last
 

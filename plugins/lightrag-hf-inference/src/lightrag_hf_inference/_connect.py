@@ -15,7 +15,7 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from lightrag_hf_inference._errors import place_of, refused
 from lightrag_hf_inference.options import LOGGERS, MAX_CONNECTIONS, HFInferenceOptions
 from ragcore import OptionsError, Secret
-from ragcore.wire import ADDRESS, object_in, redacted, translating, unlike
+from ragcore.wire import ADDRESS, object_in, redacted, sent, translating, unlike
 
 ROUTER = "https://router.huggingface.co"
 
@@ -73,7 +73,7 @@ class Account:
         said = {name: value for name, value in body.items() if value is not None}
         request = self.http.build_request("POST", url, json=said, headers=self._headers(endpoint))
         with translating({}):
-            response = await self.http.send(request, stream=True)
+            response = await sent(self.http.send, request, stream=True)
             async with aclosing(response):
                 yield await _checked(response)
 
@@ -141,7 +141,7 @@ async def list_models(account: Account) -> Iterable[str]:
     """Return the names of the chat models behind the router, or of the one at the endpoint."""
     response = await account.models()
     place = place_of(response)
-    answer = object_in(response.content, *place)
+    answer = object_in(response.content, "list of models", *place)
     models = answer.get("data")
     if not isinstance(models, list):
         raise unlike(answer, "list of models", *place)

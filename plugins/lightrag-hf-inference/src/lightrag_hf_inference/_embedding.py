@@ -68,10 +68,11 @@ class HFInferenceEmbedding:
             found = decoded(await response.aread(), *place)
         if not isinstance(found, list) or not found:
             raise unlike(found, "list of vectors", *place)
+        texts = len(request.texts)
         # What text-embeddings-inference says in its headers; others say nothing.
         tokens = counted(response.headers, "x-compute-tokens")
         return Embeddings(
-            table(map(vector, _rows(found, len(request.texts)))),
+            table([*map(vector, _rows(found, texts))], texts),
             usage=None if tokens is None else Usage(tokens),
         )
 

@@ -16,7 +16,7 @@ from openai import APIConnectionError, AsyncOpenAI
 from lightrag_openai._endpoint import Endpoint
 from lightrag_openai._errors import table
 from ragcore import OptionsError
-from ragcore.wire import object_in, objects, translating
+from ragcore.wire import object_in, objects, translating, without_error
 
 JSON = dict[str, Any]
 
@@ -72,8 +72,7 @@ class Client:
         """
         with translating(table(self.row.address_option)):
             response = await self._post(path, body)
-        answer = object_in(response.content, str(response.url), self.row.address_option)
-        return answer, response.headers.get("x-request-id")
+        return self._object_in(response), response.headers.get("x-request-id")
 
     async def events(self, path: str, body: JSON) -> AsyncGenerator[JSON, None]:
         """
@@ -84,7 +83,10 @@ class Client:
         """
         with translating(table(self.row.address_option)):
             response = await self._post(path, body | {"stream": True}, stream=True)
-            async with aclosing(response), aclosing(self._objects(response)) as found:
+            async with (
+                aclosing(response),
+                aclosing(objects(response.aiter_bytes())) as found,
+            ):
                 async for each in found:
                     yield each
 
@@ -92,12 +94,16 @@ class Client:
         """Return what the service says of its models."""
         with translating(table(self.row.address_option)):
             response = await self.sdk.get("/models", **self._asking())
-        return object_in(response.content, str(response.url), self.row.address_option)
+        return self._object_in(response)
 
     @property
     def place(self) -> tuple[str, str]:
         """The address, and the option that holds it: for errors of strange answers."""
         return str(self.sdk.base_url), self.row.address_option
+
+    def _object_in(self, response: httpx2.Response) -> JSON:
+        url, option = str(response.url), self.row.address_option
+        return without_error(object_in(response.content, "JSON object", url, option))
 
     async def _post(self, path: str, body: JSON, *, stream: bool = False) -> httpx2.Response:
         while True:
@@ -114,10 +120,6 @@ class Client:
         # To another host, a redirect would take the prompt and the headers that are secret.
         options = {"headers": self.headers, "follow_redirects": False}
         return {"cast_to": httpx2.Response, "options": options}
-
-    def _objects(self, response: httpx2.Response) -> AsyncGenerator[JSON, None]:
-        label, address = response.headers.get("content-type", ""), str(response.url)
-        return objects(response.aiter_bytes(), label, address, self.row.address_option)
 
 
 def _has_hung_up(exc: BaseException | None) -> bool:

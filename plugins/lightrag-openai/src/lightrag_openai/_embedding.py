@@ -124,12 +124,10 @@ def _too_long(texts: Sequence[str], error: ContextLengthError) -> tuple[int, ...
 
 def _embeddings(answer: JSON, texts: int) -> Embeddings:
     rows = answer["data"]
-    if len(rows) != texts:
-        raise ProviderError(f"{len(rows)} vectors came back for {texts} texts")
     usage = answer.get("usage")
     tokens = count(usage, "prompt_tokens") or count(usage, "total_tokens")
     return Embeddings(
-        table(map(_vector, _in_order(rows))),
+        table([_vector(row) for row in _in_order(rows)], texts),
         usage=None if tokens is None else Usage(tokens),
         model=text_in(answer, "model") or None,
     )
