@@ -15,7 +15,16 @@ from botocore.eventstream import EventStreamBuffer, EventStreamMessage, ParserEr
 
 from lightrag_bedrock._errors import of_answer
 from ragcore import ProviderError, UnavailableError
-from ragcore.wire import decoded, described, object_in, reported, said, text_in, unlike
+from ragcore.wire import (
+    decoded,
+    described,
+    object_in,
+    reported,
+    said,
+    text_in,
+    unlike,
+    without_error,
+)
 
 Object = dict[str, Any]
 
@@ -53,7 +62,7 @@ def _read(
 
 def _said(body: bytes) -> Object:
     try:
-        answer = object_in(body, "JSON object")
+        answer = without_error(object_in(body, "JSON object"))
     except ProviderError as exc:
         # Raised here, it would keep botocore's frames, which show the request and its keys.
         return {_PROBLEM: exc.with_traceback(None)}
@@ -108,12 +117,12 @@ class Events:
         first = next(pieces, b"")
         # The length, with which an event begins, is below 2**24.
         if first[:1] != b"\0":
-            yield object_in(b"".join([first, *pieces]), "JSON object")
+            yield _whole_answer(b"".join([first, *pieces]))
             return
         buffer = EventStreamBuffer()
         for piece in itertools.chain([first], pieces):
             buffer.add_data(piece)
-            for message in _whole(buffer, piece):
+            for message in _messages_in(buffer, piece):
                 yield from _events_of(message)
 
     def close(self) -> None:
@@ -121,7 +130,14 @@ class Events:
         self._raw.close()
 
 
-def _whole(buffer: EventStreamBuffer, piece: bytes) -> Iterator[EventStreamMessage]:
+def _whole_answer(body: bytes) -> Object:
+    answer = without_error(object_in(body, "stream of Converse"))
+    if "output" not in answer:
+        raise unlike(answer, "answer of Converse")
+    return answer
+
+
+def _messages_in(buffer: EventStreamBuffer, piece: bytes) -> Iterator[EventStreamMessage]:
     try:
         yield from buffer
     # The last three where the headers of an event are none.

@@ -97,6 +97,7 @@ class _Account:
             service,
             region_name=_region(self.connection),
             endpoint_url=endpoint_url,
+            verify=_authority(self.session),
             aws_access_key_id=_value(keys.access_key_id),
             aws_secret_access_key=_value(keys.secret_access_key),
             aws_session_token=_value(keys.session_token),
@@ -113,6 +114,13 @@ def _session(connection: BedrockOptions) -> Any:
         session.register_component("token_provider", _OneToken(connection.bearer_token))
         session.register_component("credential_provider", _NoCredentials())
     return boto3.Session(botocore_session=session)
+
+
+def _authority(session: Any) -> str | None:
+    """Return the file of the authority that all programs trust, unless AWS's have one of theirs."""
+    # boto3 has no public way to what its session was configured with.
+    own = session._session.get_config_variable("ca_bundle")  # noqa: SLF001  # see above
+    return None if own else os.environ.get("SSL_CERT_FILE")
 
 
 class _OneToken:

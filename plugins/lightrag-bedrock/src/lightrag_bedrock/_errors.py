@@ -127,7 +127,7 @@ def _by_answer(exc: ClientError) -> RagcoreError:
 
 def _by_certificate(exc: Exception) -> RagcoreError:
     if "CERTIFICATE_VERIFY_FAILED" in str(exc):
-        cure = "if the certificate is your own, set AWS_CA_BUNDLE"
+        cure = "if the certificate is your own, set AWS_CA_BUNDLE or SSL_CERT_FILE"
         return ProviderError(f"{described(exc)}; {cure}")
     return _by_root(exc)
 

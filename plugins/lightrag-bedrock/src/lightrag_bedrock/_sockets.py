@@ -20,12 +20,19 @@ from botocore.awsrequest import (
     AWSHTTPSConnection,
     AWSHTTPSConnectionPool,
 )
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+)
 
 if TYPE_CHECKING:
+    from urllib3 import HTTPConnectionPool as _ConnectionPool
     from urllib3.connection import HTTPConnection as _Connection
 else:
-    _Connection = object  # a mixin to urllib3's, which botocore's are
+    # Mixins to urllib3's, which botocore's are.
+    _Connection = _ConnectionPool = object
 
 
 class BrokenOffError(Exception):
@@ -78,6 +85,7 @@ class _Breakable(_Connection):
 
     _call: Call | None = None
     _wire: socket.socket | None = None
+    _is_kept = False
 
     def _new_conn(self) -> socket.socket:
         """Connect as urllib3 does, by a socket that another thread can shut meanwhile."""
@@ -121,10 +129,12 @@ class _Breakable(_Connection):
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
         self._take()
+        _here.is_kept, self._is_kept = self._is_kept, True
         return super().request(*args, **kwargs)
 
     def close(self) -> None:
         super().close()
+        self._is_kept = False
         self._let_go()
 
     def _let_go(self) -> None:
@@ -159,18 +169,26 @@ class _HTTPSConnection(_Breakable, AWSHTTPSConnection):  # type: ignore[misc]  #
     pass
 
 
-class _LeavingPool:
+class _LeavingPool(_ConnectionPool):
     """A pool in which a connection belongs to nobody; an answer that is cut is an error."""
 
     def urlopen(self, *args: Any, **kwargs: Any) -> Any:
-        # botocore leaves this off, and takes what came before a broken connection for the answer.
-        kwargs["enforce_content_length"] = True
-        return super().urlopen(*args, **kwargs)  # type: ignore[misc]  # a mixin to urllib3's
+        # botocore leaves the one off, and takes what came before a broken connection for the
+        # answer; the other stumbles over its headers.
+        kwargs |= {"enforce_content_length": True, "redirect": False}
+        while True:
+            try:
+                return super().urlopen(*args, **kwargs)
+            except ProtocolError:
+                # Servers close connections that are kept: such a request was not read, and is no
+                # attempt.
+                if not _here.is_kept:
+                    raise
 
     def _put_conn(self, conn: Any) -> None:
         if conn is not None:
             conn.leave()
-        super()._put_conn(conn)  # type: ignore[misc]  # a mixin to urllib3's
+        super()._put_conn(conn)
 
 
 class _HTTPPool(_LeavingPool, AWSHTTPConnectionPool):  # type: ignore[misc]  # botocore is untyped
