@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from botocore.eventstream import EventStreamBuffer, EventStreamMessage, ParserError
@@ -36,11 +37,15 @@ _NOT_THE_SERVICES = ("Error", _METADATA, _PROBLEM)
 
 def read_here(client: Any) -> None:
     """Have the answers to boto3's *client* read here."""
-    client.meta.events.register("before-parse", _read)
+    client.meta.events.register("before-parse", partial(_read, client.meta.endpoint_url))
 
 
 def _read(
-    response_dict: Object, customized_response_dict: Object, operation_model: Any, **_: Any
+    address: str,
+    response_dict: Object,
+    customized_response_dict: Object,
+    operation_model: Any,
+    **_: Any,
 ) -> None:
     """
     Put what an answer says into *customized_response_dict*, and leave nothing of it to parse.
@@ -50,6 +55,7 @@ def _read(
     body, found = response_dict["body"], customized_response_dict
     if response_dict["status_code"] >= _FIRST_ERROR:
         found.update(_failure(body, text_in(response_dict["headers"], "x-amzn-errortype")))
+        found["Address"] = address
         response_dict["body"] = b"{}"
     elif operation_model.has_event_stream_output:
         found["stream"] = Events(body)

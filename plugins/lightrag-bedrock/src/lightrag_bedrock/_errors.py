@@ -30,7 +30,15 @@ from ragcore import (
     UnavailableError,
     http_error,
 )
-from ragcore.wire import Phrase, described, reported, translating, transport_error
+from ragcore.wire import (
+    Phrase,
+    described,
+    is_lost,
+    misdirected,
+    reported,
+    translating,
+    transport_error,
+)
 
 # In lower case: in a stream the service writes "throttlingException", else "ThrottlingException".
 _CODES: dict[type[ProviderError], str] = {
@@ -106,7 +114,8 @@ def of_answer(response: Mapping[str, Any]) -> ProviderError:
         unknown=UnavailableError,
     )
     error.request_id = metadata.get("RequestId")
-    return error
+    address = response.get("Address")
+    return misdirected(error, address, "endpoint_url") if address and is_lost(error) else error
 
 
 def _is_models_refusal(response: Mapping[str, Any]) -> bool:
