@@ -33,7 +33,7 @@ _AZURE = DropIn(
     _BOXES,
 )
 
-openai_complete = _OPENAI.completes("openai_complete")
+openai_complete = _OPENAI.completes("openai_complete", cot_last=True)
 gpt_4o_complete = _OPENAI.completes("gpt_4o_complete", "gpt-4o")
 gpt_4o_mini_complete = _OPENAI.completes("gpt_4o_mini_complete", "gpt-4o-mini")
 nvidia_openai_complete = _NVIDIA.completes(
