@@ -55,7 +55,8 @@ class DropIn:
 
     A function is a call of :func:`ragcore.lightrag.llm_model_func`'s, or of ``embedding_func``'s,
     that brings along what opens its model; calls that bring the same share one. Options of the
-    provider are arguments, those of its connection too. None is "not set".
+    provider are arguments, those of its connection too. None is "not set", and so is an empty text,
+    as LightRAG's functions take it.
 
     Attributes:
         provider: Name of the provider.
@@ -199,7 +200,12 @@ class DropIn:
 
 
 def _set(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in arguments.items() if value is not None}
+    """Return the arguments that say something, which None and an empty text don't."""
+    return {
+        name: value
+        for name, value in arguments.items()
+        if not isinstance(value, str | None) or value
+    }
 
 
 def _opened(box: str, arguments: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
