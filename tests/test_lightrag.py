@@ -313,9 +313,9 @@ async def test_cut_before_the_first_word_is_the_engines_error(stream: bool) -> N
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"enable_cot": True}, "<think>Let me see. Well.</think>Goethe."),
-        ({}, "Goethe."),
-        ({"enable_cot": True, "response_format": {"type": "json_object"}}, "Goethe."),
+        ({"enable_cot": True}, '<think>Let me see. Well.</think>["Goethe", {}]'),
+        ({}, '["Goethe", {}]'),
+        ({"enable_cot": True, "response_format": {"type": "array"}}, '["Goethe", {}]'),
     ],
 )
 async def test_reasoning_is_shown_when_asked(
@@ -325,11 +325,11 @@ async def test_reasoning_is_shown_when_asked(
     chunks = [
         Chunk(reasoning="Let me see."),
         Chunk(reasoning=" Well."),
-        Chunk("Goe"),
-        Chunk("the."),
+        Chunk('["Goe'),
+        Chunk('the", {}]'),
         Chunk(finish_reason="stop"),
     ]
-    step = chunks if stream else Completion("Goethe.", reasoning="Let me see. Well.")
+    step = chunks if stream else Completion('["Goethe", {}]', reasoning="Let me see. Well.")
 
     answer = await answering(step)("Who wrote Faust?", stream=stream, **arguments)
     told = "".join(await read(answer)) if stream else answer

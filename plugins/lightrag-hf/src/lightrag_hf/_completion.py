@@ -10,14 +10,9 @@ from contextlib import aclosing, asynccontextmanager
 from lightrag_hf._calls import Ask
 from lightrag_hf._engine import Engine
 from lightrag_hf._models import lent_engine
-from lightrag_hf._prompt import (
-    begun_answer,
-    context_window,
-    encoded,
-    rendered,
-    room_for_answer,
-)
+from lightrag_hf._prompt import context_window, room_for_answer
 from lightrag_hf._sampling import sampling_of
+from lightrag_hf._template import Prompter
 from lightrag_hf.options import HFLLMOptions, HFOptions
 from ragcore import Chunk, Completion, CompletionRequest
 
@@ -52,6 +47,7 @@ class HFCompletion:
     def __init__(self, engine: Engine, model_name: str) -> None:
         self._engine = engine
         self._model_name = model_name
+        self._prompter = Prompter(engine.tokenizer, engine.folder)
         self.limit = context_window(engine.model, engine.tokenizer)
 
     async def complete(self, request: CompletionRequest) -> Completion:
@@ -60,7 +56,7 @@ class HFCompletion:
 
         Raises:
             ContextLengthError: The prompt does not fit into the context window.
-            InvalidRequestError: The model's chat template refuses the messages.
+            InvalidRequestError: The model's chat template refuses the messages, or leaves out some.
             OptionsError: An option is out of range.
             UnsupportedError: The model has no chat template.
             ProviderError: The model failed, or does not fit into memory.
@@ -90,15 +86,14 @@ class HFCompletion:
         generation_config = self._engine.model.generation_config
         own = generation_config.stop_strings or ()
         sampling = sampling_of(options, generation_config)
-        text = rendered(self._engine.tokenizer, request.messages)
-        prompt = encoded(self._engine.tokenizer, text)
-        room = room_for_answer(prompt, min(options.num_ctx or self.limit, self.limit))
+        prompt = self._prompter.prompt(request.messages, options)
+        room = room_for_answer(prompt.tokens, min(options.num_ctx or self.limit, self.limit))
         longest = request.max_output_tokens or options.max_new_tokens
         longest = longest or generation_config.max_new_tokens
         return Ask(
-            prompt=prompt,
+            prompt=prompt.tokens,
             max_tokens=min(longest or room, room),
             sampling=sampling,
             stop=(*(options.stop or ()), *([own] if isinstance(own, str) else own)),
-            begun=begun_answer(text),
+            begun=prompt.begun,
         )

@@ -90,6 +90,7 @@ def _lent(
 
 def _engine(model_name: str, files: ModelFiles, options: HFLLMOptions) -> Engine:
     device = choose_device(options.device)
+    source = files.folder
     if files.gguf:
         dtype = dtype_of(options, device)
         # "auto" is the type of the weights in the file, which here is one that torch does not have.
@@ -101,7 +102,7 @@ def _engine(model_name: str, files: ModelFiles, options: HFLLMOptions) -> Engine
         _check_completes(model_name, _read(AutoConfig, files.folder, options))
         model = AutoModelForCausalLM.from_pretrained(files.folder, **arguments)
         _touch(model)
-    return Engine(model, tokenizer, model_name)
+    return Engine(model, tokenizer, model_name, source)
 
 
 def _encoder(model_name: str, files: ModelFiles, options: HFEmbeddingOptions) -> Encoder:
