@@ -115,7 +115,7 @@ async def test_flags_may_be_given_by_position(cot_last: bool) -> None:
 async def test_what_says_nothing_is_not_set(caplog: pytest.LogCaptureFixture) -> None:
     """None and an empty text; what LightRAG's own function drops is left out, and said once."""
     script = Script(forever="Goethe")
-    arguments = {"key": "", "options": {"seed": None}, "num_ctx": None, "tools": []}
+    arguments: dict[str, Any] = {"key": "", "options": {"seed": None}, "num_ctx": None, "tools": []}
 
     for _ in range(2):
         await ACME.complete("any", "Who?", script=script, **arguments)

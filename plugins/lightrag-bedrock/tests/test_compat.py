@@ -132,7 +132,7 @@ async def test_an_api_key_is_a_bearer_token(
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(tls)
     async with Bedrock(*[Answer("Goethe")] * 2).running(tls) as service:
-        alone = {"endpoint_url": service.url, "aws_region": "us-west-2"}
+        alone: dict[str, Any] = {"endpoint_url": service.url, "aws_region": "us-west-2"}
         await bedrock_complete_if_cache(MODEL, "Who?", api_key="canary-bearer", **alone)
         await bedrock_complete_if_cache(MODEL, "Who?", **account(service, api_key="canary-bearer"))
 
