@@ -172,7 +172,7 @@ async def test_an_embedding_is_the_engines_own() -> None:
 @pytest.mark.parametrize("can_choose", [True, False])
 async def test_called_directly_it_asks_for_the_declared_length(can_choose: bool) -> None:
     """Where the model can choose; else it returns the vectors that the model has."""
-    embed = dataclasses.replace(acme_embed, embedding_dim=DIMENSIONS + 1)
+    embed = dataclasses.replace(acme_embed, embedding_dim=DIMENSIONS + 1, send_dimensions=True)
     script = Script(forever=lambda request: None)
 
     with scripted(Capabilities(dimensions=can_choose)):

@@ -252,8 +252,8 @@ def declares(
     """
     Make an ``EmbeddingFunc`` of the decorated function, as LightRAG's functions that embed are.
 
-    Called directly, it asks for vectors of the declared length; a model that can't choose returns
-    those that it has, where LightRAG's own class raises an error.
+    Called directly, one with ``send_dimensions=True`` asks for vectors of the declared length. A
+    model that can't choose returns those that it has, where LightRAG's own class raises an error.
 
     Args:
         attributes: Fields of LightRAG's class, such as ``embedding_dim=1536``.
@@ -269,8 +269,10 @@ def declares(
 @functools.cache
 def _lenient() -> Any:
     async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        declared = {"max_token_size": self.max_token_size}
+        if self.send_dimensions:
+            declared["embedding_dim"] = self.embedding_dim
         taken = inspect.signature(self.func).parameters
-        declared = {"embedding_dim": self.embedding_dim, "max_token_size": self.max_token_size}
         arguments = {name: value for name, value in declared.items() if name in taken} | kwargs
         if not self.supports_asymmetric:
             arguments.pop("context", None)

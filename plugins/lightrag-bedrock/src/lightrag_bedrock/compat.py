@@ -89,6 +89,7 @@ async def bedrock_complete_if_cache(  # noqa: PLR0917  # LightRAG's signature
     embedding_dim=1024,
     max_token_size=8192,
     model_name="amazon.titan-embed-text-v2:0",
+    send_dimensions=True,
     supports_asymmetric=True,
 )
 async def bedrock_embed(  # noqa: PLR0917  # LightRAG's signature

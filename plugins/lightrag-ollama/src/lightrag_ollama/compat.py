@@ -83,6 +83,7 @@ async def ollama_model_complete(  # noqa: PLR0917  # LightRAG's signature
     )
 
 
+# The declared length is not asked for: it is that of one model, and others may be shorter.
 @declares(
     embedding_dim=1024,
     max_token_size=8192,
