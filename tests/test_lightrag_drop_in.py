@@ -169,19 +169,29 @@ async def test_an_embedding_is_the_engines_own() -> None:
     assert (request.input_type, request.dimensions) == ("query", None)
 
 
-@pytest.mark.parametrize("can_choose", [True, False])
-async def test_called_directly_it_asks_for_the_declared_length(can_choose: bool) -> None:
-    """Where the model can choose; else it returns the vectors that the model has."""
-    embed = dataclasses.replace(acme_embed, embedding_dim=DIMENSIONS + 1, send_dimensions=True)
+@pytest.mark.parametrize(
+    ("can_choose", "declared", "asked"),
+    [
+        (True, DIMENSIONS - 1, DIMENSIONS - 1),
+        (True, DIMENSIONS + 1, None),
+        (False, DIMENSIONS - 1, None),
+    ],
+)
+async def test_called_directly_it_asks_for_the_declared_length(
+    can_choose: bool, declared: int, asked: int | None
+) -> None:
+    """Where the model can choose and has it; else it returns the vectors that the model has."""
+    embed = dataclasses.replace(acme_embed, embedding_dim=declared, send_dimensions=True)
     script = Script(forever=lambda request: None)
 
     with scripted(Capabilities(dimensions=can_choose)):
         vectors = await embed(["one"], script=script)
+        if can_choose:
+            await embed.func(["one"], script=script, embedding_dim=DIMENSIONS + 1)
 
-    [request] = script.requests
-    assert isinstance(request, EmbeddingRequest)
-    assert request.dimensions == (DIMENSIONS + 1 if can_choose else None)
-    assert vectors.shape == (1, DIMENSIONS + 1 if can_choose else DIMENSIONS)
+    lengths = [each.dimensions for each in script.requests if isinstance(each, EmbeddingRequest)]
+    assert lengths == [asked, *[DIMENSIONS + 1] * can_choose]
+    assert vectors.shape == (1, asked or DIMENSIONS)
 
 
 async def test_a_text_is_cut_to_max_token_size(caplog: pytest.LogCaptureFixture) -> None:

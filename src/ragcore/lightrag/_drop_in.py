@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ragcore._calls.opening import resolve_embedding
+from ragcore._calls.opening import Opening, resolve_embedding
 from ragcore._discovery.loading import registry
 from ragcore.errors import OptionsError
+from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._asking import CompletionFunction, completing, resolved
 from ragcore.lightrag._embedding import vectors_of
 from ragcore.lightrag._engine import engines_own
@@ -167,9 +168,8 @@ class DropIn:
         options = registry().embedding_provider(self.provider).options
         opens, asks = self._sorted(arguments, options, _OF_AN_EMBEDDING)
         opening = EMBEDDINGS.in_time(resolve_embedding(f"{self.provider}:{model}", opens))
-        if opening.capabilities.dimensions:
-            asks["dimensions"] = embedding_dim
-        return await vectors_of(texts, opening, input_type=context, **asks)
+        dimensions = _length(embedding_dim, opening)
+        return await vectors_of(texts, opening, input_type=context, dimensions=dimensions, **asks)
 
     def _sorted(
         self,
@@ -229,6 +229,21 @@ def _warn_left_out(provider: str, name: str) -> None:
     _log.warning("%s: %s is left out: the provider has nothing like it", provider, name)
 
 
+class _Declared(int):
+    """A length that a function is declared with, and that its caller has not asked for."""
+
+
+def _length(asked: int | None, opening: Opening[EmbeddingProvider]) -> int | None:
+    """Return the length to ask for, if the model can choose; a declared one only if it has that."""
+    if asked is None or not opening.capabilities.dimensions:
+        return None
+    if isinstance(asked, _Declared):
+        # The function is declared for one model, and may be called for any other.
+        own, _ = opening.described()
+        return int(asked) if own and asked <= own else None
+    return asked
+
+
 def configured_model(hashing_kv: Any = None) -> str:
     """
     Return the model that LightRAG's configuration names, else LLM_MODEL.
@@ -253,7 +268,7 @@ def declares(
     Make an ``EmbeddingFunc`` of the decorated function, as LightRAG's functions that embed are.
 
     Called directly, one with ``send_dimensions=True`` asks for vectors of the declared length. A
-    model that can't choose returns those that it has, where LightRAG's own class raises an error.
+    model that is not known to have those returns its own, where LightRAG's class raises an error.
 
     Args:
         attributes: Fields of LightRAG's class, such as ``embedding_dim=1536``.
@@ -271,7 +286,7 @@ def _lenient() -> Any:
     async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         declared = {"max_token_size": self.max_token_size}
         if self.send_dimensions:
-            declared["embedding_dim"] = self.embedding_dim
+            declared["embedding_dim"] = _Declared(self.embedding_dim)
         taken = inspect.signature(self.func).parameters
         arguments = {name: value for name, value in declared.items() if name in taken} | kwargs
         if not self.supports_asymmetric:
