@@ -177,6 +177,24 @@ async def test_a_prompt_over_the_window_is_an_error(tiny: HFCompletion) -> None:
         await tiny.complete(request(user("Hi" * 600), num_ctx=4000))
 
 
+async def test_num_ctx_raises_the_window_of_scaled_rope(
+    save_model: SaveModel, tiny_model: TinyModel
+) -> None:
+    """Its frequencies reach beyond what the model's file says."""
+    rope = {"rope_type": "linear", "rope_theta": 10_000.0, "factor": 4.0}
+    folder = save_model(tiny_model(rope_parameters=rope, max_position_embeddings=64))
+    long = user("Hi" * 40)
+
+    with pytest.raises(ContextLengthError, match="context window 64"):
+        await open_and_ask(folder, long)
+    found = await open_and_ask(folder, long, num_ctx=200, max_new_tokens=3)
+
+    assert found.usage is not None
+    assert found.usage.total_tokens > 64
+    with pytest.raises(ContextLengthError, match="context window 256"):
+        await open_and_ask(folder, user("Hi" * 150), num_ctx=1000)
+
+
 async def test_options_out_of_range_are_errors(tiny: HFCompletion) -> None:
     """What no model could follow is refused by name."""
     with pytest.raises(OptionsError, match="temperature"):

@@ -1,17 +1,13 @@
-"""Text -> the tokens that a model reads, and how many of them it reads."""
+"""Text -> the tokens that a model reads, and what is left of its window for an answer."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from ragcore import ContextLengthError
-
-# Tokenizers say so when they have no limit.
-_NO_LIMIT = 10**9
 
 
 def encoded(tokenizer: Any, text: str) -> list[int]:
@@ -36,15 +32,6 @@ def without_limits(tokenizer: Any) -> Any:
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
     return tokenizer
-
-
-def context_window(model: Any, tokenizer: Any) -> int:
-    """Return how many tokens the model reads and writes together, as its files say."""
-    config = model.config.get_text_config(decoder=True)
-    names = ("max_position_embeddings", "max_seq_len", "seq_length", "n_ctx")
-    limits = [getattr(config, name, None) for name in names]
-    known = [limit for limit in (*limits, tokenizer.model_max_length) if limit and limit > 0]
-    return int(known[0]) if known and known[0] < _NO_LIMIT else sys.maxsize
 
 
 def room_for_answer(prompt: Sequence[int], window: int) -> int:
