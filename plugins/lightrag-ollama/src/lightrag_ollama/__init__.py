@@ -8,12 +8,8 @@ from lightrag_ollama.options import OllamaEmbeddingOptions, OllamaLLMOptions, Ol
 from ragcore import Capabilities, CompletionProvider, EmbeddingProvider, Retry, hookimpl
 
 if TYPE_CHECKING:
-    from lightrag_ollama.compat import (
-        _ollama_model_if_cache,
-        ensure_think_supported,
-        ollama_embed,
-        ollama_model_complete,
-    )
+    from lightrag_ollama.compat import ensure_think_supported, ollama_embed, ollama_model_complete
+    from lightrag_ollama.compat import ollama_model_if_cache as _ollama_model_if_cache
 
 __all__ = [
     "OllamaEmbeddingOptions",

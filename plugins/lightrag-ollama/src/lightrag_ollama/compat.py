@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _OLLAMA = DropIn("ollama", boxes=("options",))
 
 
-async def _ollama_model_if_cache(  # noqa: PLR0917  # LightRAG's signature
+async def ollama_model_if_cache(  # noqa: PLR0917  # LightRAG's signature
     model: str,
     prompt: str,
     system_prompt: str | None = None,
@@ -54,6 +54,10 @@ async def _ollama_model_if_cache(  # noqa: PLR0917  # LightRAG's signature
     )
 
 
+# LightRAG's own name for it looks private, and is not.
+_ollama_model_if_cache = ollama_model_if_cache
+
+
 async def ollama_model_complete(  # noqa: PLR0917  # LightRAG's signature
     prompt: str,
     system_prompt: str | None = None,
@@ -70,7 +74,7 @@ async def ollama_model_complete(  # noqa: PLR0917  # LightRAG's signature
     Returns:
         As :func:`ragcore.lightrag.llm_model_func`'s function.
     """
-    return await _ollama_model_if_cache(
+    return await ollama_model_if_cache(
         configured_model(kwargs.get("hashing_kv")),
         prompt,
         system_prompt,
