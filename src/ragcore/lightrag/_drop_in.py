@@ -39,6 +39,7 @@ _OF_A_COMPLETION = frozenset(
         "response_format",
         "image_inputs",
         "max_tokens",
+        "messages",
         "timeout",
         "token_tracker",
         "hashing_kv",
