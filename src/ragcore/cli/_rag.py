@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -29,7 +29,7 @@ _WORKING_DIR = Path("rag_storage")
 _LOOK_EVERY = 0.3  # seconds
 # How LightRAG's modules read a setting; their names are nowhere else.
 _READ = re.compile(r'get_env_value\(\s*"([A-Z0-9_]+)"')
-_WHERE_OR_WHO = {"DIR", "ENDPOINT", "HOST", "KEY", "PATH", "TOKEN", "URI", "URL", "USER"}
+_WHERE_OR_WHO = {"DIR", "ENDPOINT", "FILE", "HOST", "KEY", "PATH", "TOKEN", "URI", "URL", "USER"}
 
 
 @click.group()
@@ -79,8 +79,8 @@ def index(*, paths: tuple[Path, ...], working_dir: Path, **said: Any) -> None:
         click.echo(printable(problem), err=True)
     if not documents:
         raise click.ClickException("there is nothing to index")
-    failed = _run(_index(working_dir, handed, documents))
-    if failed or unreadable:
+    tally = asyncio.run(_index(working_dir, handed, documents))
+    if tally.failed or unreadable:
         raise SystemExit(1)
 
 
@@ -101,7 +101,7 @@ def ask(*, question: str, mode: Mode, working_dir: Path, **said: Any) -> None:
             f"there is no index in {str(working_dir)!r}: ragcore rag index PATH makes one, "
             "--working-dir names another"
         )
-    _run(_ask(working_dir, _handed(**said), question, mode))
+    asyncio.run(_ask(working_dir, _handed(**said), question, mode))
 
 
 # --- what LightRAG is handed ----------------------------------------------------------------
@@ -183,28 +183,29 @@ async def _engine(working_dir: Path, handed: Mapping[str, Any]) -> AsyncIterator
         await engine.finalize_storages()
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(work)
-
-
 # --- index ----------------------------------------------------------------------------------
 
 
-async def _index(
-    working_dir: Path, handed: Mapping[str, Any], documents: list[Document]
-) -> list[str]:
-    """Index *documents*; return the names of those that failed."""
+async def _index(working_dir: Path, handed: Mapping[str, Any], documents: list[Document]) -> _Tally:
+    """Index *documents*, and say what became of them."""
+    names = {document.name for document in documents}
     async with _engine(working_dir, handed) as engine:
+        known = _processed(await _outcomes(engine, names))
         track = await engine.apipeline_enqueue_documents(
             [document.text for document in documents],
             file_paths=[document.name for document in documents],
         )
         work = asyncio.create_task(engine.apipeline_process_enqueue_documents())
         await _watched(work, engine, track, len(documents))
-        outcomes = await engine.aget_docs_by_track_id(track)
-    tally = _Tally.of(outcomes.values())
+        outcomes = await _outcomes(engine, names)
+    failed = {
+        name: one.error_msg or _status(one)
+        for name, one in outcomes.items()
+        if _status(one) != "processed"
+    }
+    tally = _Tally(len(_processed(outcomes) - known), len(known), failed)
     tally.tell(str(working_dir))
-    return tally.failed
+    return tally
 
 
 async def _watched(work: asyncio.Task[None], engine: Any, track: str, count: int) -> None:
@@ -223,38 +224,48 @@ async def _watched(work: asyncio.Task[None], engine: Any, track: str, count: int
     await work
 
 
+async def _outcomes(engine: Any, names: Container[str]) -> dict[str, Any]:
+    """Return what has become of the documents of these *names*, by name."""
+    from lightrag.base import DocStatus
+
+    found = await engine.doc_status.get_docs_by_statuses(list(DocStatus))
+    return {
+        one.file_path: one
+        for one in found.values()
+        if one.file_path in names and not (one.metadata or {}).get("is_duplicate")
+    }
+
+
+def _processed(outcomes: Mapping[str, Any]) -> set[str]:
+    return {name for name, one in outcomes.items() if _status(one) == "processed"}
+
+
 def _status(outcome: Any) -> str:
     return str(getattr(outcome.status, "value", outcome.status))
 
 
 @attrs.frozen
 class _Tally:
-    """What became of documents, by name."""
+    """
+    What became of documents.
 
-    indexed: list[str] = attrs.field(factory=list)
-    known: list[str] = attrs.field(factory=list)
-    failed: list[str] = attrs.field(factory=list)
-    reasons: list[str] = attrs.field(factory=list)
+    Attributes:
+        indexed: How many are in the index now.
+        known: How many were there already.
+        failed: Why the others are not, by name.
+    """
 
-    @classmethod
-    def of(cls, outcomes: Iterable[Any]) -> _Tally:
-        tally = cls()
-        for outcome in outcomes:
-            if _status(outcome) == "processed":
-                tally.indexed.append(outcome.file_path)
-            elif (outcome.metadata or {}).get("is_duplicate"):
-                tally.known.append(outcome.file_path)
-            else:
-                tally.failed.append(outcome.file_path)
-                tally.reasons.append(outcome.error_msg or _status(outcome))
-        return tally
+    indexed: int
+    known: int
+    failed: Mapping[str, str]
 
     def tell(self, folder: str) -> None:
-        for name, reason in zip(self.failed, self.reasons, strict=True):
+        for name, reason in self.failed.items():
             click.echo(printable(f"{name}: {reason}"), err=True)
-        known = f", {len(self.known)} were there already" if self.known else ""
+        documents = "1 document" if self.indexed == 1 else f"{self.indexed} documents"
+        known = f", {self.known} were there already" if self.known else ""
         failed = f", {len(self.failed)} failed" if self.failed else ""
-        click.echo(f"Indexed {len(self.indexed)} documents in {folder}{known}{failed}.")
+        click.echo(f"Indexed {documents} in {folder}{known}{failed}.")
 
 
 # --- ask ------------------------------------------------------------------------------------
