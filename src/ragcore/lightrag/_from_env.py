@@ -15,6 +15,7 @@ from ragcore.errors import ProviderError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.lightrag._asking import resolved
 from ragcore.lightrag._embedding import Words, embedding, is_asymmetric, prefix_fields
+from ragcore.lightrag._index import Folder
 from ragcore.lightrag._keeper import EMBEDDINGS, engines_limit
 from ragcore.lightrag._roles import DEFAULT_MODEL, Completer, address_field, model_field
 from ragcore.lightrag._tokenizer import of_openings
@@ -60,7 +61,11 @@ _WORDS = Words("EMBEDDING_DIM", "set EMBEDDING_DIM", "EMBEDDING_SEND_DIM")
 
 
 def from_env(
-    environ: Mapping[str, str] | None = None, *, flags: argparse.Namespace | None = None
+    environ: Mapping[str, str] | None = None,
+    *,
+    flags: argparse.Namespace | None = None,
+    working_dir: str | os.PathLike[str] | None = None,
+    workspace: str | None = None,
 ) -> dict[str, Any]:
     """
     Make what LightRAG is handed out of its own variables, for any installed provider.
@@ -82,6 +87,8 @@ def from_env(
             up by itself, such as AWS credentials, it takes from the process's environment.
         flags: Parsed with the flags that ``add_args`` of option classes has added; they go before
             the providers' own variables.
+        working_dir: As in :func:`embedding_func`; LightRAG is to be handed it, too.
+        workspace: Likewise; left out: WORKSPACE.
 
     Returns:
         ``llm_model_func``, ``llm_model_name``, ``role_llm_configs``, ``embedding_func``,
@@ -97,11 +104,14 @@ def from_env(
         ProviderError: The files of the model that embeds are out of reach, or are not those of a
             model, and that is all that is wrong.
         OptionsError: With all problems of all roles and of the embedding, each with its variable.
+        EmbeddingIdentityError: As in :func:`embedding_func`.
     """
     variables = meant(os.environ if environ is None else environ)
     environment = Environment(variables, {} if flags is None else vars(flags))
     completers = {role: _completer(environment, role) for role in (None, *ROLES)}
-    embeds = _embedder(environment)
+    workspace = variables.get("WORKSPACE", "") if workspace is None else workspace
+    folder = None if working_dir is None else Folder.of(working_dir, workspace)
+    embeds = _embedder(environment, folder)
     limits = _limits(environment)
     environment.problems.raise_all()
     assert embeds is not None  # noqa: S101  # who is missing has left a problem
@@ -185,7 +195,7 @@ class Embedder:
     function: EmbeddingFunc
 
 
-def _embedder(environment: Environment) -> Embedder | None:
+def _embedder(environment: Environment, folder: Folder | None) -> Embedder | None:
     """Find who embeds, and how; None if that left a problem."""
     base = environment.said(LLMVariables)
     said = environment.said(EmbeddingVariables)
@@ -205,7 +215,8 @@ def _embedder(environment: Environment) -> Embedder | None:
             opening = resolve_embedding(reference, {}, sources)
             prefixes.check(opening)
             if opening.model_name != NO_MODEL:
-                return Embedder(opening, _embedding(opening, values(said), prefixes.asymmetric))
+                function = _embedding(opening, values(said), prefixes.asymmetric, folder)
+                return Embedder(opening, function)
     return None
 
 
@@ -251,7 +262,10 @@ def _encoding(options: type[BindingOptions], said: Mapping[str, Said]) -> dict[s
 
 
 def _embedding(
-    opening: Opening[EmbeddingProvider], said: Mapping[str, Any], asymmetric: bool | None
+    opening: Opening[EmbeddingProvider],
+    said: Mapping[str, Any],
+    asymmetric: bool | None,
+    folder: Folder | None,
 ) -> EmbeddingFunc:
     try:
         return embedding(
@@ -261,6 +275,7 @@ def _embedding(
             model_name=said.get("embedding_model"),
             send_dimensions=said.get("embedding_send_dim", False),
             asymmetric=asymmetric,
+            folder=folder,
             words=_WORDS,
         )
     except ProviderError as exc:
