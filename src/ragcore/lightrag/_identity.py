@@ -93,7 +93,8 @@ class Identity:
         if self.provider != now.provider:
             return
         compared = set(now.facts)
-        if self.model != now.model:
+        if self.model != now.model or not now.probes:
+            # Before the model is opened, its files may not all be here.
             compared -= _OF_FILES
         elif "weights" in self.facts and "weights" in now.facts:
             # A new revision may have the old weights.
