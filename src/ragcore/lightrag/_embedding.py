@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ import attrs
 
 from ragcore._calls.attempts import Deadline
 from ragcore._calls.opening import Opening, resolve_embedding
+from ragcore._records import InputType
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._engine import engines_own
@@ -81,7 +81,7 @@ def embedding_func(
         EmbeddingIdentityError: The vectors in *working_dir* have another length. The first call
             raises it for all other differences.
     """
-    _refuse_no_counts(dimensions=dimensions, max_tokens=max_tokens)
+    refuse_no_counts(dimensions=dimensions, max_tokens=max_tokens)
     opening = EMBEDDINGS.in_time(resolve_embedding(reference, options))
     return embedding(
         opening,
@@ -93,7 +93,13 @@ def embedding_func(
     )
 
 
-def _refuse_no_counts(**counts: object) -> None:
+def refuse_no_counts(**counts: object) -> None:
+    """
+    Refuse *counts* that are none.
+
+    Raises:
+        OptionsError: One is not a whole number above 0.
+    """
     raise_all(
         [
             f"{name}: {count!r} is not a whole number, 1 or more"
@@ -178,16 +184,18 @@ def maker_of(
     if not sends and known not in (None, length):
         raise _of_another_length(opening, known, length, words)
     asked, longest = dimensions if sends else None, max_tokens or known_max_tokens
-    return Maker(
-        opening=opening,
-        dimensions=length,
-        asked=asked,
-        max_tokens=longest,
-        is_asymmetric=is_asymmetric(opening) if asymmetric is None else asymmetric,
-        embed=functools.partial(
-            vectors_of, opening=opening, dimensions=asked, max_token_size=longest
-        ),
-    )
+
+    async def embed(
+        texts: Sequence[str], *, input_type: InputType, deadline: Deadline
+    ) -> npt.NDArray[np.float32]:
+        sizes = {"dimensions": asked, "max_token_size": longest}
+        vectors = await vectors_of(
+            texts, opening, deadline=deadline, input_type=input_type, **sizes
+        )
+        return _of_length(length, vectors, opening)
+
+    both = is_asymmetric(opening) if asymmetric is None else asymmetric
+    return Maker(opening, length, asked, longest, both, embed)
 
 
 def _function(maker: Maker, guard: Guard | None, *, sends: bool) -> Callable[..., Awaitable[Any]]:

@@ -19,9 +19,7 @@ from ragcore.lightrag._keeper import until
 
 _log = logging.getLogger("ragcore")
 
-# Stored texts that are embedded again where nothing says what made their vectors, and the least
-# that must come of it: LightRAG may have cut them elsewhere.
-_STORED_TEXTS = 3
+# Stored vectors and those of the same texts: LightRAG may have cut these elsewhere.
 _SAME_AS_STORED = 0.99
 
 _LATE = "what made the vectors of the index was not found out within {:g} s"
@@ -108,40 +106,34 @@ class Guard:
         """Find out; return whether it is written down now."""
         then = await asyncio.to_thread(self._begun)
         if then is not None:
-            await self._compare(then, deadline)
+            self._refuse_unlike(then, await self.maker.probed(deadline))
             return True
-        sample = await asyncio.to_thread(self.folder.sample, _STORED_TEXTS)
+        sample = await asyncio.to_thread(self.folder.sample)
         if sample is None and input_type == "query":
             return False
-        if sample is not None:
-            await self._compare_stored(sample, deadline)
         now = await self.maker.probed(deadline)
+        if sample is not None and (unlike := await unlike_stored(sample, self.maker, deadline)):
+            shown = {"dimensions": str(sample.vectors.shape[1])}
+            raise self._refusal(shown, now, unlike)
         await asyncio.to_thread(self._write, now, is_compared=sample is not None)
         return True
 
     def _begun(self) -> Identity | None:
         """Return what is written down, if what needs no embedding does not speak against it."""
-        self.folder.refuse_unfinished(self.maker.command(self.folder))
+        if self.folder.is_unfinished:
+            raise EmbeddingIdentityError(
+                f"the vectors in {self.folder.path} are partly old and partly new, since what "
+                "replaced them was interrupted; have it done:\n"
+                f"  {self.maker.command(self.folder)}"
+            )
         then = recorded(self.folder)
         if then is not None:
             self._refuse_unlike(then, self.maker.identity())
         return then
 
-    async def _compare(self, then: Identity, deadline: Deadline) -> None:
-        self._refuse_unlike(then, await self.maker.probed(deadline))
-
     def _refuse_unlike(self, then: Identity, now: Identity) -> None:
         if unlike := then.unlike(now):
             raise self._refusal(then.shown(), now, unlike)
-
-    async def _compare_stored(self, sample: Sample, deadline: Deadline) -> None:
-        """Embed stored texts again, and compare."""
-        agreement = await agreement_with(sample, self.maker, deadline)
-        if agreement < _SAME_AS_STORED:
-            now = await asyncio.to_thread(self.maker.identity)
-            shown = {"model": "not written down", "dimensions": str(sample.vectors.shape[1])}
-            unlike = [f"the vectors of stored texts (cosine {agreement:.3f})"]
-            raise self._refusal(shown, now, unlike)
 
     def _refusal(
         self, then: Mapping[str, str], now: Identity, unlike: list[str]
@@ -168,9 +160,10 @@ class Guard:
             )
 
 
-async def agreement_with(sample: Sample, maker: Maker, deadline: Deadline) -> float:
-    """Return the least cosine between stored vectors and what *maker* makes of their texts."""
+async def unlike_stored(sample: Sample, maker: Maker, deadline: Deadline) -> list[str]:
+    """Embed stored texts again, and say in what their vectors differ; in nothing if they agree."""
     if sample.vectors.shape[1] != maker.dimensions:
-        return 0.0
+        return ["dimensions"]
     again = await maker.embed(sample.texts, input_type="document", deadline=deadline)
-    return min(cosines(sample.vectors, again))
+    least = min(cosines(sample.vectors, again))
+    return [] if least >= _SAME_AS_STORED else [f"the vectors of stored texts (cosine {least:.3f})"]

@@ -78,7 +78,7 @@ class Identity:
 
     def shown(self) -> dict[str, str]:
         """Return what people are shown, by name."""
-        facts = {name: json.dumps(fact, ensure_ascii=False) for name, fact in self.facts.items()}
+        facts = {name: _in_words(fact) for name, fact in self.facts.items()}
         return {"model": self.reference, "dimensions": str(self.dimensions), **facts}
 
     def unlike(self, now: Identity) -> list[str]:
@@ -144,6 +144,10 @@ class Identity:
         except (KeyError, TypeError, AttributeError) as exc:
             raise ValueError(f"it lacks {exc}") from exc
         return cls(**known, probes=probes)
+
+
+def _in_words(fact: Any) -> str:
+    return "none" if fact is None else json.dumps(fact, ensure_ascii=False)
 
 
 def _as_long(ones: Vectors, others: Vectors) -> bool:
@@ -235,12 +239,12 @@ class Maker:
     def command(self, folder: Folder) -> str:
         """Return what makes the vectors in *folder* anew, as one writes it in a shell."""
         options = self.opening.options.asdict()
-        shown = [f for f in self.opening.options.fields() if f.name in options and not f.secret]
+        fields = [field for field in self.opening.options.fields() if field.name in options]
         words = ["ragcore", "rag", "reembed", "--working-dir", str(folder.working_dir)]
         words += ["--workspace", folder.workspace] if folder.workspace else []
         words += ["-m", self.opening.reference]
         words += ["--dimensions", str(self.asked)] if self.asked else []
-        for field in shown:
+        for field in (field for field in fields if field.flags and not field.secret):
             words += ["-o", f"{field.name}={to_text(options[field.name])}"]
         return shlex.join(words)
 
@@ -283,11 +287,12 @@ def refusal(
         unlike: In what they differ.
         command: Makes the vectors anew.
     """
+    made_by = then.get("model", "another embedding")
     return EmbeddingIdentityError(
-        f"the vectors in {folder.path} were made by another embedding than {now['model']}, and "
-        f"can't be compared with its own; different are: {', '.join(unlike)}\n\n"
+        f"{folder.path}: the vectors of this index were made by {made_by}, and what {now['model']} "
+        f"makes now can't be compared with them. Different: {', '.join(unlike)}.\n\n"
         f"{_side_by_side(then, now)}\n\n"
-        "Either embed with what made the index, or have its vectors made anew:\n"
+        f"Embed with {made_by} as it was, or have the vectors of the index made anew:\n"
         f"  {command}"
     )
 

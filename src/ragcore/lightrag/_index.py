@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 import attrs
 
-from ragcore.errors import EmbeddingIdentityError, OptionsError
+from ragcore.errors import OptionsError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,8 @@ STORES = {
     "entities": "vdb_entities.json",
     "relations": "vdb_relationships.json",
 }
-_BACKUP = ".before-reembed"
+_KEPT = ".before-reembed"
+_SAMPLE = 3
 _BEGINNING = re.compile(rb'\s*\{\s*"embedding_dim":\s*(\d+)')
 _DONE = re.compile(rb'"status":\s*"processed"')
 
@@ -89,9 +90,27 @@ class Folder:
         paths = {kind: self.path / name for kind, name in STORES.items()}
         return {kind: path for kind, path in paths.items() if path.is_file()}
 
-    def backups(self) -> list[Path]:
-        """Return where the files of vectors are kept while they are replaced."""
-        return [self.path / f"{name}{_BACKUP}" for name in STORES.values()]
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether files of vectors are partly old and partly new: old ones are kept until then."""
+        return any(path.exists() for path in self._kept())
+
+    def keep(self, path: Path) -> None:
+        """Keep the file in *path*, which is to be replaced."""
+        kept = path.with_name(path.name + _KEPT)
+        if not kept.exists():
+            try:
+                kept.hardlink_to(path)
+            except OSError:  # not every file system has links
+                shutil.copy2(path, kept)
+
+    def drop_kept(self) -> None:
+        """Remove the files that were kept."""
+        for path in self._kept():
+            path.unlink(missing_ok=True)
+
+    def _kept(self) -> list[Path]:
+        return [self.path / f"{name}{_KEPT}" for name in STORES.values()]
 
     def dimensions(self) -> int | None:
         """Return the length of the stored vectors, from the beginning of a file; None if unsaid."""
@@ -101,22 +120,9 @@ class Folder:
                     return int(found[1])
         return None
 
-    def refuse_unfinished(self, command: str) -> None:
+    def sample(self) -> Sample | None:
         """
-        Refuse to go on where files are partly old and partly new, which *command* mends.
-
-        Raises:
-            EmbeddingIdentityError: They are.
-        """
-        if any(path.exists() for path in self.backups()):
-            raise EmbeddingIdentityError(
-                f"vectors in {self.path} were being replaced when that was interrupted; "
-                f"have it done:\n  {command}"
-            )
-
-    def sample(self, count: int) -> Sample | None:
-        """
-        Return *count* stored texts, the shortest, and their vectors; None if there are none.
+        Return some stored texts, the shortest, and their vectors; None if there are none.
 
         Short ones, since a long one may have been cut at another place.
 
@@ -127,9 +133,9 @@ class Folder:
             stored = Stored.read(path)
             texts = stored.texts()
             rows = [row for row, text in enumerate(texts) if text]
-            if rows:
-                chosen = sorted(rows, key=lambda row: len(texts[row] or ""))[:count]
-                return Sample([texts[row] or "" for row in chosen], stored.vectors()[chosen])
+            shortest = sorted(rows, key=lambda row: len(texts[row]))[:_SAMPLE]
+            if shortest:
+                return Sample([texts[row] for row in shortest], stored.vectors()[shortest])
         return None
 
     def has_documents(self) -> bool:
@@ -146,10 +152,12 @@ class Stored:
     Attributes:
         path: Where it is.
         content: What is in it: ``embedding_dim``, ``data`` and ``matrix``, and what else there is.
+        state: Of the file when it was read.
     """
 
     path: Path
     content: dict[str, Any]
+    state: tuple[int, int]
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -159,21 +167,24 @@ class Stored:
         Raises:
             OptionsError: It is not a file of the storage.
         """
+        state = _state(path)
         try:
-            content = json.loads(path.read_text("utf-8"))
-            stored = cls(path, content)
-            is_one = len(stored.texts()) == len(stored.vectors())
+            stored = cls(path, json.loads(path.read_text("utf-8")), state)
+            rows, vectors = len(stored.texts()), len(stored.vectors())
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
-            raise OptionsError(
-                f"{path} is not a file of LightRAG's default storage: {exc}"
-            ) from exc
-        if not is_one:
-            raise OptionsError(f"{path} has more vectors than rows, or fewer")
+            problem = f"{path} is not a file of LightRAG's default storage: {exc}"
+            raise OptionsError(problem) from exc
+        if rows != vectors:
+            raise OptionsError(f"{path} has {vectors} vectors for {rows} rows")
         return stored
 
-    def texts(self) -> list[str | None]:
-        """Return what was embedded, row by row; None where only its vector was kept."""
-        return [row.get("content") for row in self.content["data"]]
+    def has_changed(self) -> bool:
+        """Say whether somebody has written the file since it was read."""
+        return _state(self.path) != self.state
+
+    def texts(self) -> list[str]:
+        """Return what was embedded, row by row; nothing where an old LightRAG did not keep it."""
+        return [row.get("content") or "" for row in self.content["data"]]
 
     def vectors(self) -> Vectors:
         """Return the vectors, of unit length, shape ``(rows, dimensions)``."""
@@ -193,6 +204,11 @@ class Stored:
     def write(self, path: Path) -> None:
         """Write it to *path*, as the storage itself does."""
         write(path, lambda file: json.dump(self.content, file, ensure_ascii=False))
+
+
+def _state(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def write(path: Path, fill: Callable[[IO[str]], object]) -> None:
