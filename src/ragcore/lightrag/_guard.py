@@ -82,9 +82,12 @@ class Guard:
         """
         then = recorded(self.folder)
         stored = then.dimensions if then else self.folder.dimensions()
-        if stored not in (None, self.maker.dimensions):
-            shown = then.shown() if then else {"dimensions": str(stored)}
-            raise self._refusal(shown, self.maker.identity(), ["dimensions"])
+        if stored in (None, self.maker.dimensions):
+            return
+        now = self.maker.identity()
+        if then is not None:
+            self._refuse_unlike(then, now)
+        raise self._refusal(_not_recorded(stored), now, ["dimensions"])
 
     async def passed(self, input_type: InputType, deadline: Deadline) -> None:
         """
@@ -113,8 +116,7 @@ class Guard:
             return False
         now = await self.maker.probed(deadline)
         if sample is not None and (unlike := await unlike_stored(sample, self.maker, deadline)):
-            shown = {"dimensions": str(sample.vectors.shape[1])}
-            raise self._refusal(shown, now, unlike)
+            raise self._refusal(_not_recorded(sample.vectors.shape[1]), now, unlike)
         await asyncio.to_thread(self._write, now, is_compared=sample is not None)
         return True
 
@@ -145,8 +147,8 @@ class Guard:
             is_elsewhere = self.folder.has_documents()
             _log.log(
                 logging.WARNING if is_elsewhere else logging.INFO,
-                "%s: no vectors of LightRAG's default storage are there; if another storage has "
-                "some, they can't be compared with those of %s, which is written down from now on",
+                "%s: no vectors of LightRAG's default storage are there to compare with %s's own, "
+                "and another storage's can't be; what embeds from now on is recorded",
                 self.folder.path,
                 now.reference,
             )
@@ -158,6 +160,10 @@ class Guard:
                 record_of(self.folder),
                 exc,
             )
+
+
+def _not_recorded(dimensions: int | None) -> dict[str, str]:
+    return {"model": "not recorded", "dimensions": str(dimensions)}
 
 
 async def unlike_stored(sample: Sample, maker: Maker, deadline: Deadline) -> list[str]:

@@ -177,6 +177,8 @@ def recorded(folder: Folder) -> Identity | None:
         return Identity.from_json(json.loads(path.read_text("utf-8")))
     except FileNotFoundError:
         return None
+    except OSError as exc:
+        raise EmbeddingIdentityError(f"{path} can't be read: {exc.strerror}") from exc
     except ValueError as exc:
         raise EmbeddingIdentityError(
             f"{path} does not say what made the vectors there: {exc}; remove it, and stored texts "
@@ -287,12 +289,11 @@ def refusal(
         unlike: In what they differ.
         command: Makes the vectors anew.
     """
-    made_by = then.get("model", "another embedding")
     return EmbeddingIdentityError(
-        f"{folder.path}: the vectors of this index were made by {made_by}, and what {now['model']} "
-        f"makes now can't be compared with them. Different: {', '.join(unlike)}.\n\n"
+        f"{folder.path}: the vectors of this index were made by another embedding, and can't be "
+        f"compared with those that {now['model']} makes now. Different: {', '.join(unlike)}.\n\n"
         f"{_side_by_side(then, now)}\n\n"
-        f"Embed with {made_by} as it was, or have the vectors of the index made anew:\n"
+        "Open the index with its own embedding again, or have its vectors made anew by this one:\n"
         f"  {command}"
     )
 
