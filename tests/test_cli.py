@@ -65,6 +65,7 @@ def test_version_and_help_are_there() -> None:
         "env-sample",
         "options",
         "providers",
+        "rag",
     ]
 
 
@@ -81,6 +82,7 @@ def test_the_script_and_the_module_are_one() -> None:
     [
         ["--help"],
         ["options", "--help"],
+        ["rag", "reembed", "--help"],
         ["providers"],
         ["providers", "--json"],
         ["options"],

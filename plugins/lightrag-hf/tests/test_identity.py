@@ -79,7 +79,7 @@ def test_a_model_says_what_decides(save_encoder: SaveEncoder) -> None:
     """What its files say, and where they are overridden, what options say."""
     model = save_encoder("model")
     said = identity(str(model), HFEmbeddingOptions())
-    overridden = {"pooling": "cls", "normalize": True, "query_prompt": "query: ", "max_length": 9}
+    overridden: dict[str, Any] = {"pooling": "cls", "normalize": True, "max_length": 9}
 
     assert said == {
         "dtype": "float32",
@@ -188,7 +188,12 @@ async def test_the_same_weights_are_accepted(save_encoder: SaveEncoder, tmp_path
     index, model = tmp_path / "index", save_encoder("model")
     copied = shutil.copytree(model, tmp_path / "copy")
     put_on_hub(tmp_path / "cache", model, FIRST)
-    defaults = {"pooling": "mean", "normalize": False, "dtype": "float32", "query_prompt": ""}
+    defaults: dict[str, Any] = {
+        "pooling": "mean",
+        "normalize": False,
+        "dtype": "float32",
+        "query_prompt": "",
+    }
 
     await embeds(index, f"hf:{model}")
     await embeds(index, f"hf:{copied}")
