@@ -82,7 +82,6 @@ def test_the_script_and_the_module_are_one() -> None:
     [
         ["--help"],
         ["options", "--help"],
-        ["rag", "reembed", "--help"],
         ["providers"],
         ["providers", "--json"],
         ["options"],

@@ -10,12 +10,13 @@ and JSON on stdout, problems on stderr, and the exit status. May be imported by 
 
 from __future__ import annotations
 
+import difflib
+import importlib
 import sys
 from typing import TextIO
 
 import click
 
-from ragcore.cli._lazy import LazyGroup
 from ragcore.errors import RagcoreError
 
 _COMMANDS = {
@@ -27,8 +28,26 @@ _COMMANDS = {
 _INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
-class _Main(LazyGroup):
-    """Says in a line what went wrong in a command."""
+class _Commands(click.Group):
+    """Imports a command's module when it is wanted, and says in a line what went wrong in it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        close = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+        if close and args[0] not in _COMMANDS:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {close[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         _escape_what_cannot_be_written(sys.stdout)
@@ -47,7 +66,7 @@ def _escape_what_cannot_be_written(stream: TextIO) -> None:
         stream.reconfigure(errors="backslashreplace")
 
 
-@click.group(cls=_Main, lazy=_COMMANDS)
+@click.group(cls=_Commands)
 @click.version_option(
     package_name="lightrag-core", prog_name="ragcore", message="%(prog)s %(version)s"
 )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ragcore import lightrag
-from ragcore._calls.opening import split_reference
-from ragcore._discovery.host_options import HostEmbeddingOptions
 from ragcore._discovery.loading import registry
-from ragcore.cli._environment import env_file_options, environment
-from ragcore.cli._model import keywords
+from ragcore.cli._environment import Environment, env_file_options, environment
+from ragcore.cli._model import flags, named
 from ragcore.cli._output import printable
 from ragcore.errors import RagcoreError
 
@@ -27,8 +26,12 @@ from ragcore.errors import RagcoreError
     help="LightRAG's folder.",
 )
 @click.option("--workspace", help="LightRAG's workspace in it; left out: WORKSPACE.")
-@click.option("-m", "--model", "reference", required=True, help="PROVIDER:MODEL that embeds now.")
-@click.option("-o", "given", multiple=True, metavar="OPTION=VALUE", help="Option of the model.")
+@click.option(
+    *("-m", "--model", "-e", "--embedding", "reference"),
+    metavar="PROVIDER:MODEL",
+    help="Who embeds now; left out: as LightRAG's variables say.",
+)
+@click.option("-o", "given", multiple=True, metavar="OPTION=VALUE", help="Option of that model.")
 @click.option("--dimensions", type=click.IntRange(1), help="Length of a vector.")
 @click.option("--force", is_flag=True, help="Even if the index is by that model already.")
 @env_file_options
@@ -36,7 +39,7 @@ def reembed(
     *,
     working_dir: Path,
     workspace: str | None,
-    reference: str,
+    reference: str | None,
     given: tuple[str, ...],
     dimensions: int | None,
     force: bool,
@@ -52,32 +55,43 @@ def reembed(
     What was interrupted is gone on with by the same command. Until all new vectors are there, the
     index stays as it is.
     """
-    name, _ = split_reference(reference)
-    provider = registry().embedding_provider(name)
     there = environment(env_file, is_trusted=trust_env_file)
-    groups = [provider.connection, provider.options, HostEmbeddingOptions]
-    options = keywords(groups, given, there)
+    embed = _embedding(there, reference, given, dimensions)
+    if workspace is None:
+        workspace = there.variables().get("WORKSPACE", "")
     with _progress() as progress:
-        done = asyncio.run(
-            lightrag.reembed(
-                working_dir,
-                reference,
-                workspace=workspace,
-                dimensions=dimensions,
-                force=force,
-                progress=progress,
-                **options,
-            )
+        work = lightrag.reembed(
+            working_dir, embed, workspace=workspace, force=force, progress=progress
         )
-    click.echo(printable(f"{working_dir}: {_told(reference, done)}"))
+        done = asyncio.run(work)
+    click.echo(printable(f"{working_dir}: {_told(done)}"))
 
 
-def _told(reference: str, done: lightrag.Reembedded | None) -> str:
+def _embedding(
+    there: Environment, reference: str | None, given: Sequence[str], dimensions: int | None
+) -> Any:
+    """Return what LightRAG would be handed."""
+    variables = there.variables()
+    if reference is None:
+        if given or dimensions:
+            raise click.UsageError("-o and --dimensions go with -m.")
+        return lightrag.embedding_from_env(variables, check=there.problems)
+    variables |= named("EMBEDDING", reference, variables)
+    provider = registry().embedding_provider(variables["EMBEDDING_BINDING"])
+    if dimensions is not None:
+        can_choose = provider.capabilities_of(variables["EMBEDDING_MODEL"]).dimensions
+        variables |= {"EMBEDDING_DIM": str(dimensions), "EMBEDDING_SEND_DIM": str(can_choose)}
+    said = flags([provider.connection, provider.options], given)
+    return lightrag.embedding_from_env(variables, flags=said, check=there.problems)
+
+
+def _told(done: lightrag.Reembedded | None) -> str:
     if done is None:
-        return f"nothing to do: the vectors are by {reference} already (--force: make them anew)."
+        return "nothing to do: the vectors are by that embedding already (--force: make them anew)."
     counts = ", ".join(f"{count} {kind}" for kind, count in done.counts.items())
     resumed = f" (an interrupted run had made {done.resumed} of them)" if done.resumed else ""
-    return f"vectors of {counts} are by {reference} now, {done.dimensions} numbers each{resumed}."
+    numbers = f"{done.dimensions} numbers each"
+    return f"vectors of {counts} are by {done.reference} now, {numbers}{resumed}."
 
 
 @contextmanager

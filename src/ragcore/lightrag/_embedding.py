@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import weakref
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("ragcore")
 
+EmbeddingFunction = Callable[..., Awaitable[Any]]
+
 # What providers call the texts before queries and before documents.
+# What the functions make their vectors by, which LightRAG copies, and takes no more of.
+_MAKERS: weakref.WeakKeyDictionary[EmbeddingFunction, Maker] = weakref.WeakKeyDictionary()
+
 _PREFIXES = (("query_prefix", "document_prefix"), ("query_prompt", "document_prompt"))
 
 
@@ -81,7 +87,7 @@ def embedding_func(
         EmbeddingIdentityError: The vectors in *working_dir* have another length. The first call
             raises it for all other differences.
     """
-    refuse_no_counts(dimensions=dimensions, max_tokens=max_tokens)
+    _refuse_no_counts(dimensions=dimensions, max_tokens=max_tokens)
     opening = EMBEDDINGS.in_time(resolve_embedding(reference, options))
     return embedding(
         opening,
@@ -93,13 +99,7 @@ def embedding_func(
     )
 
 
-def refuse_no_counts(**counts: object) -> None:
-    """
-    Refuse *counts* that are none.
-
-    Raises:
-        OptionsError: One is not a whole number above 0.
-    """
+def _refuse_no_counts(**counts: object) -> None:
     raise_all(
         [
             f"{name}: {count!r} is not a whole number, 1 or more"
@@ -141,7 +141,7 @@ def embedding(
         OptionsError: *dimensions* is needed, is another than the model has, or can't be sent.
         EmbeddingIdentityError: The vectors in *folder* have another length.
     """
-    maker = maker_of(
+    maker = _maker(
         opening,
         dimensions=dimensions,
         max_tokens=max_tokens,
@@ -163,7 +163,7 @@ def embedding(
     return made
 
 
-def maker_of(
+def _maker(
     opening: Opening[EmbeddingProvider],
     *,
     dimensions: int | None = None,
@@ -198,7 +198,7 @@ def maker_of(
     return Maker(opening, length, asked, longest, both, embed)
 
 
-def _function(maker: Maker, guard: Guard | None, *, sends: bool) -> Callable[..., Awaitable[Any]]:
+def _function(maker: Maker, guard: Guard | None, *, sends: bool) -> EmbeddingFunction:
     """Make the function that LightRAG calls; a closure, which it can copy."""
     opening = maker.opening
 
@@ -226,7 +226,21 @@ def _function(maker: Maker, guard: Guard | None, *, sends: bool) -> Callable[...
         )
         return _of_length(embedding_dim or maker.dimensions, vectors, opening)
 
+    _MAKERS[embed] = maker
     return embed
+
+
+def maker_of(embed: EmbeddingFunc) -> Maker:
+    """
+    Return what *embed* makes its vectors by.
+
+    Raises:
+        OptionsError: It was made by somebody else.
+    """
+    maker = _MAKERS.get(embed.func)
+    if maker is None:
+        raise OptionsError("embed: was not made by embedding_func() or from_env() of ragcore")
+    return maker
 
 
 async def vectors_of(

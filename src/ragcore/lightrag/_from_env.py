@@ -12,7 +12,7 @@ import attrs
 from ragcore._calls.opening import Opening, resolve_embedding
 from ragcore._discovery.loading import registry
 from ragcore.errors import ProviderError
-from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
+from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._asking import resolved
 from ragcore.lightrag._embedding import Words, embedding, is_asymmetric, prefix_fields
 from ragcore.lightrag._index import Folder
@@ -22,10 +22,12 @@ from ragcore.lightrag._tokenizer import of_openings
 from ragcore.lightrag._variables import (
     NO_MODEL,
     ROLES,
+    Check,
     EmbeddingVariables,
     Environment,
     LLMVariables,
     Problems,
+    Provider,
     Said,
     meant,
     values,
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 
     from ragcore.lightrag._engine import EmbeddingFunc
 
-
-Provider = CompletionProvider | EmbeddingProvider
 
 # LightRAG's name for two providers at once.
 _OPENAI_AND_OLLAMA = "openai-ollama"
@@ -64,6 +64,7 @@ def from_env(
     environ: Mapping[str, str] | None = None,
     *,
     flags: argparse.Namespace | None = None,
+    check: Check | None = None,
     working_dir: str | os.PathLike[str] | None = None,
     workspace: str | None = None,
 ) -> dict[str, Any]:
@@ -87,6 +88,8 @@ def from_env(
             up by itself, such as AWS credentials, it takes from the process's environment.
         flags: Parsed with the flags that ``add_args`` of option classes has added; they go before
             the providers' own variables.
+        check: Says what is against reading the option classes of a provider from such sources; for
+            programs whose *environ* is from several places.
         working_dir: As in :func:`embedding_func`; LightRAG is to be handed it, too.
         workspace: Likewise; left out: WORKSPACE.
 
@@ -106,12 +109,9 @@ def from_env(
         OptionsError: With all problems of all roles and of the embedding, each with its variable.
         EmbeddingIdentityError: As in :func:`embedding_func`.
     """
-    variables = meant(os.environ if environ is None else environ)
-    environment = Environment(variables, {} if flags is None else vars(flags))
+    environment = _environment(environ, flags, check)
     completers = {role: _completer(environment, role) for role in (None, *ROLES)}
-    workspace = variables.get("WORKSPACE", "") if workspace is None else workspace
-    folder = None if working_dir is None else Folder.of(working_dir, workspace)
-    embeds = _embedder(environment, folder)
+    embeds = _embedder(environment, _folder(environment, working_dir, workspace))
     limits = _limits(environment)
     environment.problems.raise_all()
     assert embeds is not None  # noqa: S101  # who is missing has left a problem
@@ -124,6 +124,42 @@ def from_env(
         "tokenizer": of_openings(embeds.opening, made[None].opening),
         **limits,
     }
+
+
+def embedding_from_env(
+    environ: Mapping[str, str] | None = None,
+    *,
+    flags: argparse.Namespace | None = None,
+    check: Check | None = None,
+    working_dir: str | os.PathLike[str] | None = None,
+    workspace: str | None = None,
+) -> EmbeddingFunc:
+    """
+    Make LightRAG's ``embedding_func`` alone, as :func:`from_env` does; nobody has to complete.
+
+    Arguments and errors are those of :func:`from_env`.
+    """
+    environment = _environment(environ, flags, check)
+    embeds = _embedder(environment, _folder(environment, working_dir, workspace))
+    environment.problems.raise_all()
+    assert embeds is not None  # noqa: S101  # who is missing has left a problem
+    return embeds.function
+
+
+def _environment(
+    environ: Mapping[str, str] | None, flags: argparse.Namespace | None, check: Check | None
+) -> Environment:
+    variables = meant(os.environ if environ is None else environ)
+    return Environment(variables, {} if flags is None else vars(flags), check=check)
+
+
+def _folder(
+    environment: Environment, working_dir: str | os.PathLike[str] | None, workspace: str | None
+) -> Folder | None:
+    if working_dir is None:
+        return None
+    named = environment.variables.get("WORKSPACE", "") if workspace is None else workspace
+    return Folder.of(working_dir, named)
 
 
 def _limits(environment: Environment) -> dict[str, int]:
@@ -154,7 +190,10 @@ def _completer(environment: Environment, role: str | None) -> Completer | None:
             said = {name: one for name, one in said.items() if one.for_role}
         models = {} if crosses else _LLM_MODELS
         choice = _Choice(environment, provider, "llm", said, models, role, crosses=crosses)
-        reference, sources = choice.reference(), environment.sources(choice.account(), role)
+        reference, sources = (
+            choice.reference(),
+            environment.sources(provider, choice.account(), role),
+        )
         with environment.problems.noted():
             opening = resolved(reference, {}, sources)
             timeout, max_async = limits.get("llm_timeout"), limits.get("max_async_llm")
@@ -210,7 +249,7 @@ def _embedder(environment: Environment, folder: Folder | None) -> Embedder | Non
             **prefixes.bound(provider.options),
             **_encoding(provider.options, said),
         }
-        reference, sources = choice.reference(), environment.sources(bound)
+        reference, sources = choice.reference(), environment.sources(provider, bound)
         with environment.problems.noted():
             opening = resolve_embedding(reference, {}, sources)
             prefixes.check(opening)

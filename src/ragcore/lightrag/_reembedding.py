@@ -20,9 +20,8 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import attrs
 
 from ragcore._calls.attempts import Deadline
-from ragcore._calls.opening import resolve_embedding
 from ragcore.errors import OptionsError
-from ragcore.lightrag._embedding import maker_of, refuse_no_counts
+from ragcore.lightrag._embedding import maker_of
 from ragcore.lightrag._guard import unlike_stored
 from ragcore.lightrag._identity import Identity, Maker, record, record_of, recorded
 from ragcore.lightrag._index import Folder, Stored, packed_rows, unpacked_rows
@@ -30,6 +29,8 @@ from ragcore.lightrag._index import Folder, Stored, packed_rows, unpacked_rows
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from ragcore.lightrag._engine import EmbeddingFunc
 
     Vectors = npt.NDArray[np.float32]
 
@@ -60,51 +61,39 @@ class Reembedded:
 
 async def reembed(
     working_dir: str | os.PathLike[str],
-    reference: str,
+    embed: EmbeddingFunc,
     *,
     workspace: str | None = None,
-    dimensions: int | None = None,
-    max_tokens: int | None = None,
-    send_dimensions: bool | None = None,
     force: bool = False,
     progress: Progress | None = None,
-    **options: Any,
 ) -> Reembedded | None:
     """
-    Make the vectors in *working_dir* anew, with the embedding that the arguments describe.
+    Make the vectors of LightRAG's index in *working_dir* anew.
 
-    They are those of :func:`embedding_func`. Nothing else may use the index meanwhile. A run that
-    was interrupted is gone on with by calling this again; until all new vectors are there, the
-    files of the index are not touched.
+    ::
+
+        await reembed("rag", embedding_func("ollama:bge-m3"))
+
+    Nothing else may use the index meanwhile. A run that was interrupted is gone on with by calling
+    this again; until all new vectors are there, the files of the index are not touched.
 
     Args:
         working_dir: LightRAG's; the index is in files of its default vector storage.
-        reference: ``"provider:model"``.
+        embed: What :func:`embedding_func` or :func:`from_env` has made. There is no deadline here
+            but that of an attempt.
         workspace: LightRAG's; left out: WORKSPACE of the environment.
-        dimensions: As in :func:`embedding_func`; so are *max_tokens* and *send_dimensions*.
-        max_tokens: See there.
-        send_dimensions: See there.
         force: Do it although the index is by that embedding already.
         progress: Called with how many texts have their vectors, and how many there are.
-        options: As in :func:`ragcore.embedding`. Without *timeout* there is no deadline.
 
     Returns:
         What was done; None if there was nothing to do.
 
     Raises:
-        OptionsError: There is no such index, it lacks the texts, or an option is wrong.
+        OptionsError: There is no such index, it lacks the texts, or *embed* is somebody else's.
         ProviderError: The model did not deliver; what it has made until then is kept.
     """
-    refuse_no_counts(dimensions=dimensions, max_tokens=max_tokens)
-    opening = await asyncio.to_thread(resolve_embedding, reference, options)
-    maker = await asyncio.to_thread(
-        maker_of,
-        opening,
-        dimensions=dimensions,
-        max_tokens=max_tokens,
-        send_dimensions=send_dimensions,
-    )
-    return await Reembedding(Folder.of(working_dir, workspace), maker, progress).run(force=force)
+    folder = Folder.of(working_dir, workspace)
+    return await Reembedding(folder, maker_of(embed), progress).run(force=force)
 
 
 @attrs.frozen(eq=False)
@@ -118,7 +107,7 @@ class Reembedding:
     async def run(self, *, force: bool) -> Reembedded | None:
         """Make the vectors anew; as :func:`reembed`."""
         index = await asyncio.to_thread(_read, self.folder)
-        now = await self.maker.probed(self._deadline())
+        now = await self.maker.probed(Deadline(None))
         if not force and await self._is_by(now):
             return None
         with Collected.opened(self.folder.path / _COLLECTED, now) as collected:
@@ -127,9 +116,6 @@ class Reembedding:
         counts = {kind: len(stored.texts()) for kind, stored in index.items()}
         return Reembedded(counts, now.reference, now.dimensions, resumed)
 
-    def _deadline(self) -> Deadline:
-        return Deadline(self.maker.opening.host.timeout)
-
     async def _is_by(self, now: Identity) -> bool:
         """Say whether the index is by *now* already; if so, it is written down."""
         if self.folder.is_unfinished:
@@ -137,7 +123,7 @@ class Reembedding:
         if (then := await asyncio.to_thread(recorded, self.folder)) is not None:
             return not then.unlike(now)
         sample = await asyncio.to_thread(self.folder.sample)
-        if sample is not None and await unlike_stored(sample, self.maker, self._deadline()):
+        if sample is not None and await unlike_stored(sample, self.maker, Deadline(None)):
             return False
         await asyncio.to_thread(record, self.folder, now)
         return True
@@ -150,8 +136,7 @@ class Reembedding:
         for start in range(0, len(missing), _AT_ONCE):
             self._tell(resumed + start, len(texts))
             batch = missing[start : start + _AT_ONCE]
-            deadline = self._deadline()
-            vectors = await self.maker.embed(batch, input_type="document", deadline=deadline)
+            vectors = await self.maker.embed(batch, input_type="document", deadline=Deadline(None))
             await asyncio.to_thread(collected.add, batch, vectors)
         self._tell(len(texts), len(texts))
         return resumed
