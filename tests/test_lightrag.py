@@ -64,6 +64,7 @@ from ragcore.lightrag._tokenizer import Tiktoken, Utf8, stand_in
 from ragcore.testing import DIMENSIONS, Delay, FakeClock, Script, plugin, scripted
 
 ONCE = Retry(attempts=1)
+PNG = b"\x89PNG\r\n\x1a\n".ljust(20, b"\0")
 
 
 @pytest.fixture(autouse=True)
@@ -307,6 +308,28 @@ async def test_cut_before_the_first_word_is_the_engines_error(stream: bool) -> N
 
     with pytest.raises(EmptyTruncatedResponseError):
         await answering(step)("A story", stream=stream)
+
+
+async def test_messages_take_the_place_of_all_others() -> None:
+    """As programs for pictures pass them (RAG-Anything): OpenAI's list, with its parts."""
+    picture = "data:image/png;base64," + base64.b64encode(PNG).decode()
+    parts = [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": picture}},
+    ]
+    script = Script("A tower.")
+
+    answer = await llm_model_func("scripted:any", script=script)(
+        "",
+        "unused",
+        messages=[{"role": "system", "content": "Look."}, {"role": "user", "content": parts}],
+    )
+
+    [request] = script.requests
+    assert answer == "A tower."
+    assert isinstance(request, CompletionRequest)
+    assert [message.content for message in request.messages] == ["Look.", "What is it?"]
+    assert request.messages[1].images == (Image.from_bytes(PNG),)
 
 
 @pytest.mark.parametrize("stream", [False, True])
