@@ -175,6 +175,8 @@ async def _engine(working_dir: Path, handed: Mapping[str, Any]) -> AsyncIterator
 async def _index(working_dir: Path, handed: Mapping[str, Any], documents: list[Document]) -> _Tally:
     """Index *documents*, and say what became of them."""
     names = {document.name for document in documents}
+    # What can't embed here is told once, and not of each document.
+    await handed["embedding_func"]([working_dir.name], context="query")
     async with _engine(working_dir, handed) as engine:
         known = _processed(await _outcomes(engine, names))
         track = await engine.apipeline_enqueue_documents(
