@@ -35,6 +35,7 @@ from ragcore import (
     EmbeddingRequest,
     Embeddings,
     OptionsError,
+    PluginError,
     RequestTimeoutError,
     Retry,
     UnavailableError,
@@ -79,7 +80,7 @@ class Words:
 
     @hookimpl
     def ragcore_embedding_providers(self) -> Iterator[EmbeddingProvider]:
-        for name in ("words", "sdrow"):
+        for name, says in (("words", None), ("sdrow", None), ("told", "told"), ("odd", "odd")):
             yield EmbeddingProvider(
                 name=name,
                 connection=WordsOptions,
@@ -87,6 +88,7 @@ class Words:
                 connect=f"{__name__}:connect",
                 backend=f"{__name__}:Backend",
                 describe=f"{__name__}:describe",
+                identity=says and f"{__name__}:{says}",
                 capabilities=Capabilities(input_type=True),
                 retry=Retry(attempts=1),
             )
@@ -99,6 +101,16 @@ async def connect(connection: WordsOptions) -> AsyncIterator[None]:
 
 def describe(model_name: str, options: WordsEmbeddingOptions) -> tuple[int, int]:
     return int(model_name.rpartition("-")[2]), 1000
+
+
+def told(
+    model_name: str, options: WordsEmbeddingOptions, *, connection: WordsOptions
+) -> dict[str, Any]:
+    return {"longest": options.workers * 100, "revision": connection.url, "pooling": ("mean",)}
+
+
+def odd(*_: object) -> list[str]:
+    return ["pooling"]
 
 
 @attrs.define
@@ -273,6 +285,20 @@ def packed(vector: Vectors) -> str:
     import base64
 
     return base64.b64encode(vector.tobytes()).decode()
+
+
+async def test_a_provider_says_what_decides(tmp_path: Path) -> None:
+    """In place of what its options are called; files count under one name alone."""
+    url = "http://127.0.0.1:2"
+    await made(tmp_path, "told:a-16")
+
+    await opened(tmp_path, "told:a-16", quantization="8bit", revision="")
+    await opened(tmp_path, "words:a-16", url=url, workers=4)
+    for options, different in (({"workers": 4}, "longest"), ({"url": url}, "revision")):
+        with pytest.raises(EmbeddingIdentityError, match=rf"Different: {different}\."):
+            await opened(tmp_path, "told:a-16", **options)
+    with pytest.raises(PluginError, match=r"identity\(\) returned a list, not a mapping"):
+        await made(tmp_path / "odd", "odd:a-16")
 
 
 async def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
