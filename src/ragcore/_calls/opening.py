@@ -206,7 +206,7 @@ class Opening(Service[ProviderT]):
 
     def ask(self, function: str) -> Any:
         """
-        Call one of the provider's synchronous functions: ``describe`` or ``tokenizer``; blocks.
+        Call a synchronous function of the provider, such as its ``tokenizer``; blocks.
 
         It is handed the connection too if it has a parameter of that name.
         """
