@@ -49,12 +49,14 @@ class Attempts:
         queued: Seconds that layers have waited for a free slot; they add theirs.
         retrying: Seconds from the first one's start to the last one's.
         last_error: What the last failed one raised.
+        number: Its place in the line of a budget, which it keeps when it tries again.
     """
 
     count: int = 0
     queued: float = 0.0
     retrying: float = 0.0
     last_error: TransientError | None = None
+    number: int | None = None
     _first: float = attrs.field(init=False, default=0.0)
 
     def begin(self) -> None:

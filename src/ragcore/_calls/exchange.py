@@ -45,6 +45,7 @@ class Exchange:
         deadline: The time by which the call must be done.
         attempts: What became of the attempts so far.
         streams: Whether a completion is wanted piece by piece.
+        priority: Where the call stands in the line of a budget; the least goes first.
         answer: The whole answer, once it is there; of a stream, once it was read to its end.
     """
 
@@ -53,6 +54,7 @@ class Exchange:
     deadline: Deadline = attrs.field(kw_only=True)
     attempts: Attempts = attrs.field(factory=Attempts, kw_only=True)
     streams: bool = attrs.field(default=False, kw_only=True)
+    priority: int = attrs.field(default=0, kw_only=True)
     answer: Completion | Embeddings | None = attrs.field(default=None, kw_only=True)
     asked: Asked = attrs.field(kw_only=True, repr=False)
     ways: tuple[Way, ...] = attrs.field(default=(), kw_only=True, repr=False)
@@ -60,15 +62,31 @@ class Exchange:
 
     @classmethod
     def begun(
-        cls, opening: Opening[Any], asked: Asked, deadline: Deadline, *, streams: bool = False
+        cls,
+        opening: Opening[Any],
+        asked: Asked,
+        deadline: Deadline,
+        *,
+        streams: bool = False,
+        priority: int = 0,
     ) -> Exchange:
         """Begin to ask the model of *opening* for what is *asked*."""
         request, ways = asked.fitted(opening)
-        return cls(opening, request, deadline=deadline, streams=streams, asked=asked, ways=ways)
+        return cls(
+            opening,
+            request,
+            deadline=deadline,
+            streams=streams,
+            priority=priority,
+            asked=asked,
+            ways=ways,
+        )
 
     def elsewhere(self, opening: Opening[Any]) -> Exchange:
         """Begin to ask another model the same, until the same deadline."""
-        return Exchange.begun(opening, self.asked, self.deadline, streams=self.streams)
+        return Exchange.begun(
+            opening, self.asked, self.deadline, streams=self.streams, priority=self.priority
+        )
 
     def part(self, request: EmbeddingRequest) -> Exchange:
         """Return the part of this call that one *request* of several is; its attempts count."""

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Generic, Self
 
 from ragcore._calls.attempts import Attempts, Deadline, checked_timeout
-from ragcore._calls.exchange import Exchange
+from ragcore._calls.exchange import Asked, Exchange
 from ragcore._calls.layers import (
     Answering,
     Edge,
@@ -20,9 +20,11 @@ from ragcore._calls.layers import (
     installed_layers,
     layered,
 )
+from ragcore._calls.limits import Limited
 from ragcore._calls.opening import Opening, ProviderT
 from ragcore._calls.persist import persist
 from ragcore._records import Capabilities
+from ragcore.errors import OptionsError
 from ragcore.hookspecs import Tokenizer
 
 
@@ -45,7 +47,8 @@ class Model(Generic[ProviderT]):
         self._backend = backend
         self._is_closed = False
         self._process = os.getpid()
-        attempt = layered(self._attempt, [*around_attempt, Timed.layer, Edge.layer])
+        limited = [] if opening.limits is None else [Limited.layer]
+        attempt = layered(self._attempt, [*around_attempt, *limited, Timed.layer, Edge.layer])
         self._own = layered(self._ring(attempt), [Logged.layer, Answering.layer])
         self._call = layered(self._own, around_call)
 
@@ -111,6 +114,14 @@ class Model(Generic[ProviderT]):
     def _ring(self, attempt: Step) -> Step:
         """Return the step that makes as many attempts as it takes."""
         raise NotImplementedError
+
+    def _begun(
+        self, asked: Asked, deadline: Deadline, priority: int, *, streams: bool = False
+    ) -> Exchange:
+        """Begin to ask for what is *asked*."""
+        if type(priority) is not int:
+            raise OptionsError(f"priority: {priority!r} is not a whole number")
+        return Exchange.begun(self._opening, asked, deadline, streams=streams, priority=priority)
 
     def _deadline(self, timeout: float | None) -> Deadline:
         if self._process != os.getpid():

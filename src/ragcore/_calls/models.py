@@ -15,6 +15,7 @@ from ragcore._calls.model import listed
 from ragcore._calls.opening import resolve_completion, resolve_embedding, resolve_service
 from ragcore._discovery.loading import registry
 from ragcore._discovery.registry import Installed
+from ragcore._limits import Limits
 from ragcore._records import OnUnsupported, Retry
 
 
@@ -23,6 +24,7 @@ def completion(
     *,
     timeout: float | None = None,
     retry: Retry | None = None,
+    limits: Limits | None = None,
     on_unsupported: OnUnsupported | None = None,
     max_output_tokens: int | None = None,
     **options: Any,
@@ -39,6 +41,7 @@ def completion(
         reference: ``"provider:model"``.
         timeout: Deadline of a call in seconds, everything included; 0 for none.
         retry: How persistent a call is; None for as the provider says.
+        limits: The budget that calls draw on; None for what the options say of the account's.
         on_unsupported: What the model can't do is refused (``"error"``), left out with a line in
             the log (``"warn"``), or asked for in words where that is possible (``"prompt"``).
         max_output_tokens: Upper bound of an answer, in tokens.
@@ -53,6 +56,7 @@ def completion(
     given = {
         "timeout": timeout,
         "retry": retry,
+        "limits": limits,
         "on_unsupported": on_unsupported,
         "max_output_tokens": max_output_tokens,
         **options,
@@ -68,6 +72,7 @@ def embedding(
     *,
     timeout: float | None = None,
     retry: Retry | None = None,
+    limits: Limits | None = None,
     on_unsupported: OnUnsupported | None = None,
     batch_size: int | None = None,
     max_concurrency: int | None = None,
@@ -86,6 +91,7 @@ def embedding(
         reference: ``"provider:model"``.
         timeout: Deadline of a call in seconds, everything included; 0 for none.
         retry: How persistent a request is; None for as the provider says.
+        limits: The budget that calls draw on; None for what the options say of the account's.
         on_unsupported: What the model can't do is refused (``"error"``), or left out with a line
             in the log (``"warn"``, ``"prompt"``).
         batch_size: Texts in one request; None for as many as the provider takes.
@@ -102,6 +108,7 @@ def embedding(
     given = {
         "timeout": timeout,
         "retry": retry,
+        "limits": limits,
         "on_unsupported": on_unsupported,
         "batch_size": batch_size,
         "max_concurrency": max_concurrency,
