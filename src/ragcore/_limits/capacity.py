@@ -15,23 +15,27 @@ from ragcore._limits.ticket import Ticket
 from ragcore.errors import RateLimitError
 
 # Requests per second that nobody's service minds, and how that grows with each that is answered.
-_FIRST_RATE, _GROWTH = 50.0, 1.4
+_FIRST_RATE, _GROWTH = 100.0, 2.0
 
 # How much below the measured rate one stays: a little, so that what was spent comes back.
-_MARGIN = 0.95
+_MARGIN = 0.98
 
 # Answers that say enough of a rate.
-_ENOUGH = 8
+_ENOUGH = 4
 
 # Answers before more is tried; then, between one step and the next.
-_PATIENCE, _LONGEST_PATIENCE, _BETWEEN_STEPS = 32, 256, 10
+_PATIENCE, _LONGEST_PATIENCE, _BETWEEN_STEPS = 32.0, 64.0, 10.0
 _FIRST_STEP, _LONGEST_STEP = 0.1, 1.0
 
-# What was saved while all were held back is spent so many times faster than the rate.
-_CATCHING_UP = 8.0
+# Where a refusal would hold the last ones back for longer than they take, answers count for less.
+_WEIGHT_OF_THE_LAST = 0.25
 
-# Longest pause in seconds after a refusal that does not say when to come back.
-_LONGEST_PAUSE = 20.0
+# What was saved while all were held back is spent so many times faster than the rate.
+_CATCHING_UP = 4.0
+
+# Requests that a pause is long, where a refusal does not say when to come back and no rate is
+# known; and the longest one, in seconds.
+_PAUSE, _LONGEST_PAUSE = 8.0, 20.0
 
 
 class Ceiling:
@@ -45,23 +49,29 @@ class Ceiling:
     def __init__(self) -> None:
         self.level: float = math.inf
         self._patience = _PATIENCE
-        self._answers = 0
+        self._answers = 0.0
         self._step = _FIRST_STEP
+        # What went before the last change says nothing of it.
+        self._changed = 0
 
-    def lower(self, level: float) -> None:
+    def lower(self, level: float, sent: int, *, roughly: bool = False) -> None:
         """Set it to *level*; who tried in vain to raise it waits longer for the next time."""
         tried = self._step > _FIRST_STEP
         self._patience = min(2 * self._patience, _LONGEST_PATIENCE) if tried else _PATIENCE
-        self._answers, self._step = 0, _FIRST_STEP
-        self.level = level
+        if roughly:
+            self._patience = _BETWEEN_STEPS
+        self._answers, self._step = 0.0, _FIRST_STEP
+        self.level, self._changed = level, sent
 
-    def answered(self) -> None:
+    def answered(self, ticket: Ticket, sent: int, weight: float) -> None:
         """Count an answer while this was what others waited for."""
-        self._answers += 1
+        if ticket.sent <= self._changed:
+            return
+        self._answers += weight
         if self._answers >= self._patience:
             self.level = max(self.level * (1 + self._step), self.level + self._step)
             self._step = min(2 * self._step, _LONGEST_STEP)
-            self._answers = self._patience - _BETWEEN_STEPS
+            self._answers, self._changed = self._patience - _BETWEEN_STEPS, sent
 
 
 class Learned:
@@ -70,31 +80,36 @@ class Learned:
     def __init__(self) -> None:
         self._rate = Ceiling()
         self._window = Ceiling()
+        self._is_known = False
+        self._lessons = 0
         self._under_way = 0
         self._sent = 0
         self._answered = 0
         # The most that were under way when one was accepted.
         self._most = 0.0
-        # When the next is due at an even rate, and when the last has gone.
-        self._due = self._last = -math.inf
-        # Seconds whose requests may be caught up on.
-        self._slack = 0.0
+        # When the next is due at an even rate, when the last has gone, and when the pause ends.
+        self._due = self._last = self._resumes = -math.inf
+        # Seconds whose requests may be caught up on, and the most of these that were accepted.
+        self._slack, self._most_saved = 0.0, math.inf
         self._pause = 0.0
         # Since when, and since which request, what is accepted is measured.
-        self._since, self._first, self._refused = 0.0, 0, 0
+        self._since, self._first = 0.0, 0
 
     def opens(self, ticket: Ticket) -> float:
         """Return when the next is due; infinity while as many are under way as may be."""
         if self._under_way and self._under_way + 1 > self._window.level:
             return NOT_BY_TIME
-        return max(self._due, self._last + 1 / (_CATCHING_UP * self._current))
+        return max(self._due, self._resumes, self._last + 1 / (_CATCHING_UP * self._current))
 
     def enter(self, ticket: Ticket, now: float) -> None:
         """Count one more under way."""
         if ticket.told is None and not self._under_way:
             self._measure_from(now)
         interval = 1 / self._current
-        self._due = max(self._due, now - max(self._slack, interval)) + interval
+        slack = min(self._slack, self._most_saved * interval)
+        self._due = max(self._due, now - max(slack, interval))
+        ticket.is_saved = self._due + 2 * interval < now
+        self._due += interval
         self._last = now
         self._under_way += 1
         self._sent += 1
@@ -105,7 +120,9 @@ class Learned:
     ) -> None:
         """Learn from how it ended."""
         if isinstance(error, RateLimitError):
-            self._learn(ticket, now, error.retry_after or 0.0)
+            # What went before the last lesson teaches the same.
+            if ticket.sent > self._first:
+                self._learn(ticket, now, error.retry_after or 0.0)
         elif error is None:
             self._count(ticket)
         self._under_way -= 1
@@ -119,38 +136,55 @@ class Learned:
         self._answered += 1
         self._most = max(self._most, ticket.beside)
         self._pause = 0.0
-        # Nothing is learned of a limit that was not reached.
+        if not ticket.behind:
+            # Nothing is learned of a limit that was not reached.
+            return
+        weight = 1.0 if ticket.behind >= 2 * self._current * self._slack else _WEIGHT_OF_THE_LAST
         if self._under_way >= self._window.level - 1:
-            self._window.answered()
-        elif ticket.told is not None and self._rate.level < math.inf:
-            self._rate.answered()
+            self._window.answered(ticket, self._sent, weight)
+        elif self._rate.level < math.inf:
+            self._rate.answered(ticket, self._sent, weight)
 
     def _learn(self, ticket: Ticket, now: float, retry_after: float) -> None:
-        self._refused += 1
-        if ticket.sent <= self._first:
-            # It went before the last lesson, and teaches the same.
-            return
-        accepted = self._sent - self._first - self._refused
+        accepted = self._sent - self._first - 1
         if accepted > 0:
             self._lower(ticket, accepted, now - self._since)
-        self._slack = retry_after
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE) or 1 / self._current
-        self._due = now if retry_after else now + self._pause
+            self._pause = 0.0
+        pause = (1.0 if self._is_known else _PAUSE) / self._current
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE) or pause
+        self._slack = retry_after or (0.0 if self._is_known else self._pause)
+        self._resumes = now + self._pause * (not retry_after)
+        self._due = now + 1 / self._current if self._slack else self._resumes
         self._measure_from(now)
 
     def _lower(self, ticket: Ticket, accepted: int, seconds: float) -> None:
-        current = self._current
-        measured = accepted / seconds if seconds else current
-        if self._rate.level == math.inf:
-            # The bucket was full: no rate is known yet.
-            self._rate.lower(min(measured, current) / 2)
-        elif accepted >= _ENOUGH:
-            self._rate.lower(min(measured, current) * _MARGIN)
+        self._lessons += 1
+        if self._is_of_window(ticket):
+            # The others were taken, unless it was never too many before.
+            is_new = ticket.beside > self._most
+            self._most = ticket.beside - 1.0 if is_new else ticket.beside / 2
+            self._window.lower(max(1.0, self._most), self._sent)
+        elif self._is_known and ticket.is_saved:
+            self._most_saved = accepted
         else:
-            self._rate.lower(max(min(measured, current) * _MARGIN, current / 2))
-        if ticket.beside > self._most:
-            self._window.lower(max(1.0, ticket.beside - 1.0))
-        self._most *= 0.7
+            self._lower_rate(accepted, seconds)
+            self._most *= 0.7
+
+    def _is_of_window(self, ticket: Ticket) -> bool:
+        if self._rate.level == math.inf and ticket.beside > self._most:
+            return True
+        return self._window.level < math.inf and ticket.beside >= self._window.level - 1
+
+    def _lower_rate(self, accepted: int, seconds: float) -> None:
+        current, is_enough = self._current, accepted >= _ENOUGH
+        measured = min(current, accepted / seconds if seconds else current)
+        if self._lessons == 1:
+            # The bucket was full: no rate is known yet.
+            self._rate.lower(measured / 2, self._sent, roughly=not is_enough)
+            return
+        least = 0.0 if is_enough else current / 2
+        self._rate.lower(max(measured * _MARGIN, least), self._sent)
+        self._is_known = self._is_known or is_enough
 
     def _measure_from(self, now: float) -> None:
-        self._since, self._first, self._refused = now, self._sent, 0
+        self._since, self._first = now, self._sent

@@ -116,7 +116,7 @@ class Line:
         return let_in
 
     def _let_in(self, ticket: Ticket, now: float) -> None:
-        ticket.is_in = True
+        ticket.is_in, ticket.behind = True, len(self._waiting) - 1
         for gauge in self._gauges:
             gauge.enter(ticket, now)
 

@@ -21,6 +21,8 @@ class Ticket:
         is_in: It is under way.
         is_gone: Nobody waits for it any more.
         sent: How many had gone before it, when it went.
+        behind: How many waited when it went.
+        is_saved: It caught up on what could have gone while all were held back.
         beside: How many were under way when it went, itself included.
     """
 
@@ -32,6 +34,8 @@ class Ticket:
     is_in: bool = False
     is_gone: bool = False
     sent: int = 0
+    behind: int = 0
+    is_saved: bool = False
     beside: int = 0
 
     def __lt__(self, other: Ticket) -> bool:
