@@ -160,20 +160,18 @@ class Learned:
     def _lower(self, ticket: Ticket, accepted: int, seconds: float) -> None:
         self._lessons += 1
         if self._is_of_window(ticket):
-            # The others were taken, unless it was never too many before.
-            is_new = ticket.beside > self._most
-            self._most = ticket.beside - 1.0 if is_new else ticket.beside / 2
+            # The others were taken.
+            self._most = ticket.beside - 1.0
             self._window.lower(max(1.0, self._most), self._sent)
-        elif self._is_known and ticket.is_saved:
+        elif self._is_known and ticket.is_saved and accepted < self._most_saved:
             self._most_saved = accepted
         else:
             self._lower_rate(accepted, seconds)
             self._most *= 0.7
 
     def _is_of_window(self, ticket: Ticket) -> bool:
-        if self._rate.level == math.inf and ticket.beside > self._most:
-            return True
-        return self._window.level < math.inf and ticket.beside >= self._window.level - 1
+        is_reached = self._rate.level == math.inf or ticket.beside >= self._window.level - 1
+        return is_reached and ticket.beside > self._most
 
     def _lower_rate(self, accepted: int, seconds: float) -> None:
         current, is_enough = self._current, accepted >= _ENOUGH
