@@ -11,7 +11,7 @@ from ragcore._calls.stream import CompletionStream
 from ragcore._records import Image, JSONObject, Message, user
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
-from ragcore.lightrag._keeper import COMPLETIONS
+from ragcore.lightrag._keeper import COMPLETIONS, USERS, WORK
 from ragcore.lightrag._telling import Telling, begun, engines_errors
 from ragcore.options import Sources, raise_all
 
@@ -43,6 +43,8 @@ def llm_model_func(reference: str, **options: Any) -> CompletionFunction:
         A coroutine function ``(prompt, system_prompt=None, history_messages=None, **arguments)``
         that returns a ``str``; ``TruncatedResponse``, which LightRAG does not cache, if it was cut;
         or an asynchronous iterator of non-empty ``str`` with ``stream=True``, if the model streams.
+        Where limits have calls wait, users' questions (with *stream* or *enable_cot*) go before
+        LightRAG's work on documents.
         Call-scoped options of the provider are arguments too, as in ``llm_model_kwargs``. A list of
         OpenAI's ``messages=`` takes the place of prompt, system prompt, history and images.
 
@@ -61,8 +63,14 @@ def resolved(
     return resolve_completion(reference, {"on_unsupported": "prompt", **options}, sources)
 
 
-def completing(opening: Opening[CompletionProvider]) -> CompletionFunction:
-    """Make the function that LightRAG calls; a closure, which it can copy."""
+def completing(
+    opening: Opening[CompletionProvider], *, answers_users: bool = False
+) -> CompletionFunction:
+    """
+    Make the function that LightRAG calls; a closure, which it can copy.
+
+    *answers_users* says that all it is asked is a user's question, or a part of one.
+    """
 
     async def complete(
         prompt: str,
@@ -97,6 +105,7 @@ def completing(opening: Opening[CompletionProvider]) -> CompletionFunction:
             "system": system_prompt,
             "response_format": response_format,
             "max_output_tokens": max_tokens,
+            "priority": USERS if answers_users or stream or enable_cot else WORK,
             **options,
         }
         shows_reasoning = enable_cot and response_format is None

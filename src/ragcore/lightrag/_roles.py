@@ -25,6 +25,9 @@ Model = str | tuple[str, Mapping[str, Any]]
 # The model of a reference that leaves it to an option of the connection, as Azure's deployment.
 DEFAULT_MODEL = "default"
 
+# A question is asked by these: first for its keywords, then for its answer.
+OF_USERS = ("keyword", "query")
+
 # What providers call an address.
 _ADDRESSES = ("base_url", "endpoint_url", "endpoint", "host", "url")
 
@@ -49,12 +52,14 @@ class Completer:
         binding: What LightRAG calls the provider.
         timeout: Seconds for one attempt; 0 for no limit.
         max_async: Calls under way at once.
+        answers_users: Its role is a part of answering a user's question.
     """
 
     binding: str
     opening: Opening[CompletionProvider]
     timeout: int | None = None
     max_async: int | None = None
+    answers_users: bool = False
 
     @property
     def model(self) -> str:
@@ -66,7 +71,8 @@ class Completer:
         return getattr(connection, field.name) or DEFAULT_MODEL
 
     def function(self) -> CompletionFunction:
-        return completing(COMPLETIONS.in_time(self.opening, self.timeout))
+        opening = COMPLETIONS.in_time(self.opening, self.timeout)
+        return completing(opening, answers_users=self.answers_users)
 
     def role_config(self) -> RoleLLMConfig:
         config: RoleLLMConfig = engines_own("RoleLLMConfig")(
@@ -149,4 +155,4 @@ def _completer(role: str, model: Model) -> Completer:
                 'options, such as ("ollama:qwen3", {"num_ctx": 32768})'
             )
     opening = resolved(reference, options, Sources(role=role))
-    return Completer(reference.partition(":")[0], opening)
+    return Completer(reference.partition(":")[0], opening, answers_users=role in OF_USERS)
