@@ -629,7 +629,12 @@ def _opening_of(function: Any) -> Any:
     return cells["opening"].cell_contents
 
 
-ASKED_OF_USERS = [{"enable_cot": True}, {"stream": True}]
+ASKED_OF_USERS = [
+    {"enable_cot": True},
+    {"stream": True},
+    {"response_format": {"type": "json_object"}},
+    {"priority": -1},
+]
 
 
 @pytest.mark.parametrize("asked", ASKED_OF_USERS)
@@ -637,9 +642,10 @@ def test_a_question_goes_before_extraction(clock: FakeClock, asked: Any) -> None
     """Though it came later."""
     script, limits = Script(forever=Delay(1, "Goethe")), Limits(1)
     func = llm_model_func("scripted:any", script=script, limits=limits)
+    work = {"system_prompt": "Extract.", "response_format": {"type": "json_object"}}
 
     async def ask() -> None:
-        calls = [asyncio.create_task(func(f"extract {n}")) for n in range(3)]
+        calls = [asyncio.create_task(func(f"extract {n}", **work)) for n in range(3)]
         await asyncio.sleep(0.5)
         answer = await func("question", **asked)
         if not isinstance(answer, str):
@@ -649,7 +655,7 @@ def test_a_question_goes_before_extraction(clock: FakeClock, asked: Any) -> None
         await ragcore.aclose()
 
     clock.run(ask())
-    prompts = [request.messages[0].content for request in script.requests]  # type: ignore[union-attr]
+    prompts = [request.messages[-1].content for request in script.requests]  # type: ignore[union-attr]
     assert prompts == ["extract 0", "question", "extract 1", "extract 2"]
 
 

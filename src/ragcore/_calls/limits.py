@@ -15,11 +15,13 @@ _CHARACTERS_OF_A_TOKEN = 4
 class Limited(Around):
     """Waits for a slot before an attempt, and gives it back when the answer has been read."""
 
-    __slots__ = ("ticket",)
+    __slots__ = ("line", "ticket")
 
     async def __aenter__(self) -> Any:
         exchange = self.exchange
-        attempts, line = exchange.attempts, exchange.opening.limits.line
+        limits, attempts = exchange.opening.limits, exchange.attempts
+        assert limits is not None  # noqa: S101  # without limits this layer is not there
+        self.line = line = limits.line
         loop = asyncio.get_running_loop()
         began = loop.time()
         if attempts.number is None:
@@ -43,9 +45,9 @@ class Limited(Around):
         try:
             return await super().__aexit__(*raised)
         finally:
-            usage = self.exchange.answer and self.exchange.answer.usage
-            tokens = usage.total_tokens if usage else None
-            self.exchange.opening.limits.line.leave(self.ticket, tokens=tokens, error=raised[1])
+            answer = self.exchange.answer
+            tokens = answer.usage.total_tokens if answer and answer.usage else None
+            self.line.leave(self.ticket, tokens=tokens, error=raised[1])
 
 
 def estimated_tokens(request: CompletionRequest | EmbeddingRequest) -> float:

@@ -47,7 +47,7 @@ class Model(Generic[ProviderT]):
         self._backend = backend
         self._is_closed = False
         self._process = os.getpid()
-        limited = [] if opening.limits is None else [Limited.layer]
+        limited: list[Wrap] = [] if opening.limits is None else [Limited.layer]
         attempt = layered(self._attempt, [*around_attempt, *limited, Timed.layer, Edge.layer])
         self._own = layered(self._ring(attempt), [Logged.layer, Answering.layer])
         self._call = layered(self._own, around_call)

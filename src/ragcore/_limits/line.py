@@ -77,6 +77,7 @@ class Line:
         End *ticket*, which was under way.
 
         Args:
+            ticket: What :meth:`enter` has let in.
             tokens: That it took, where it is known.
             error: What it raised.
         """

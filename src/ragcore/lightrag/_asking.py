@@ -105,9 +105,13 @@ def completing(
             "system": system_prompt,
             "response_format": response_format,
             "max_output_tokens": max_tokens,
-            "priority": USERS if answers_users or stream or enable_cot else WORK,
             **options,
         }
+        # LightRAG asks for the keywords of a question with a response format and nothing else.
+        says_more = system_prompt or history_messages or image_inputs or messages
+        finds_keywords = response_format is not None and stream is None and not says_more
+        is_for_user = answers_users or stream or enable_cot or finds_keywords
+        arguments.setdefault("priority", USERS if is_for_user else WORK)
         shows_reasoning = enable_cot and response_format is None
         telling = Telling(opening.reference, shows_reasoning, token_tracker)
         async with COMPLETIONS.lent(opening) as (model, left):
