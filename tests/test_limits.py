@@ -640,7 +640,7 @@ ASKED_OF_USERS = [
 @pytest.mark.parametrize("asked", ASKED_OF_USERS)
 def test_a_question_goes_before_extraction(clock: FakeClock, asked: Any) -> None:
     """Though it came later."""
-    script, limits = Script(forever=Delay(1, "Goethe")), Limits(1)
+    script, limits = Script(forever=Delay(1, '{"a": 1}')), Limits(1)
     func = llm_model_func("scripted:any", script=script, limits=limits)
     work = {"system_prompt": "Extract.", "response_format": {"type": "json_object"}}
 
