@@ -23,8 +23,10 @@ _MARGIN = 0.98
 # Answers that say enough of a rate.
 _ENOUGH = 4
 
-# Answers before more is tried; then, between one step and the next.
+# Answers before more is tried; then, between one step and the next. Or so many seconds: after a
+# bad time answers are rare.
 _PATIENCE, _LONGEST_PATIENCE, _BETWEEN_STEPS = 32.0, 64.0, 10.0
+_LONG_ENOUGH = 30.0
 _FIRST_STEP, _LONGEST_STEP = 0.1, 1.0
 
 # Where a refusal would hold the last ones back for longer than they take, answers count for less.
@@ -51,27 +53,36 @@ class Ceiling:
         self._patience = _PATIENCE
         self._answers = 0.0
         self._step = _FIRST_STEP
-        # What went before the last change says nothing of it.
-        self._changed = 0
+        # When, and after which request, it was changed: what went before says nothing of it.
+        self._changed, self._after = 0.0, 0
 
-    def lower(self, level: float, sent: int, *, roughly: bool = False) -> None:
-        """Set it to *level*; who tried in vain to raise it waits longer for the next time."""
+    def lower(self, level: float, now: float, sent: int, *, roughly: bool = False) -> None:
+        """
+        Set it to *level*; who tried in vain to raise it waits longer for the next time.
+
+        Args:
+            level: The new one.
+            now: The time.
+            sent: How many requests have gone so far.
+            roughly: It is no more than a guess.
+        """
         tried = self._step > _FIRST_STEP
         self._patience = min(2 * self._patience, _LONGEST_PATIENCE) if tried else _PATIENCE
         if roughly:
             self._patience = _BETWEEN_STEPS
         self._answers, self._step = 0.0, _FIRST_STEP
-        self.level, self._changed = level, sent
+        self.level, self._changed, self._after = level, now, sent
 
-    def answered(self, ticket: Ticket, sent: int, weight: float) -> None:
-        """Count an answer while this was what others waited for."""
-        if ticket.sent <= self._changed:
+    def answered(self, ticket: Ticket, now: float, sent: int, weight: float) -> None:
+        """Count the answer to *ticket*, which waited for this, by its *weight*."""
+        if ticket.sent <= self._after:
             return
         self._answers += weight
-        if self._answers >= self._patience:
-            self.level = max(self.level * (1 + self._step), self.level + self._step)
+        if self._answers >= self._patience or now - self._changed >= _LONG_ENOUGH:
+            self.level *= 1 + self._step
             self._step = min(2 * self._step, _LONGEST_STEP)
-            self._answers, self._changed = self._patience - _BETWEEN_STEPS, sent
+            self._answers = self._patience - _BETWEEN_STEPS
+            self._changed, self._after = now, sent
 
 
 class Learned:
@@ -124,7 +135,7 @@ class Learned:
             if ticket.sent > self._first:
                 self._learn(ticket, now, error.retry_after or 0.0)
         elif error is None:
-            self._count(ticket)
+            self._count(ticket, now)
         self._under_way -= 1
 
     @property
@@ -132,23 +143,23 @@ class Learned:
         """Requests per second."""
         return min(self._rate.level, _FIRST_RATE + _GROWTH * self._answered)
 
-    def _count(self, ticket: Ticket) -> None:
+    def _count(self, ticket: Ticket, now: float) -> None:
         self._answered += 1
         self._most = max(self._most, ticket.beside)
         self._pause = 0.0
-        if not ticket.behind:
-            # Nothing is learned of a limit that was not reached.
+        if ticket.told is None:
+            # It did not have to wait: nothing is learned of a limit that was not reached.
             return
         weight = 1.0 if ticket.behind >= 2 * self._current * self._slack else _WEIGHT_OF_THE_LAST
         if self._under_way >= self._window.level - 1:
-            self._window.answered(ticket, self._sent, weight)
+            self._window.answered(ticket, now, self._sent, weight)
         elif self._rate.level < math.inf:
-            self._rate.answered(ticket, self._sent, weight)
+            self._rate.answered(ticket, now, self._sent, weight)
 
     def _learn(self, ticket: Ticket, now: float, retry_after: float) -> None:
         accepted = self._sent - self._first - 1
         if accepted > 0:
-            self._lower(ticket, accepted, now - self._since)
+            self._lower(ticket, accepted, now)
             self._pause = 0.0
         pause = (1.0 if self._is_known else _PAUSE) / self._current
         self._pause = min(2 * self._pause, _LONGEST_PAUSE) or pause
@@ -157,31 +168,32 @@ class Learned:
         self._due = now + 1 / self._current if self._slack else self._resumes
         self._measure_from(now)
 
-    def _lower(self, ticket: Ticket, accepted: int, seconds: float) -> None:
+    def _lower(self, ticket: Ticket, accepted: int, now: float) -> None:
         self._lessons += 1
         if self._is_of_window(ticket):
             # The others were taken.
             self._most = ticket.beside - 1.0
-            self._window.lower(max(1.0, self._most), self._sent)
+            self._window.lower(max(1.0, self._most), now, self._sent)
         elif self._is_known and ticket.is_saved and accepted < self._most_saved:
             self._most_saved = accepted
         else:
-            self._lower_rate(accepted, seconds)
+            self._lower_rate(accepted, now)
             self._most *= 0.7
 
     def _is_of_window(self, ticket: Ticket) -> bool:
         is_reached = self._rate.level == math.inf or ticket.beside >= self._window.level - 1
         return is_reached and ticket.beside > self._most
 
-    def _lower_rate(self, accepted: int, seconds: float) -> None:
-        current, is_enough = self._current, accepted >= _ENOUGH
+    def _lower_rate(self, accepted: int, now: float) -> None:
+        current, seconds = self._current, now - self._since
+        is_enough = accepted >= _ENOUGH
         measured = min(current, accepted / seconds if seconds else current)
         if self._lessons == 1:
             # The bucket was full: no rate is known yet.
-            self._rate.lower(measured / 2, self._sent, roughly=not is_enough)
+            self._rate.lower(measured / 2, now, self._sent, roughly=not is_enough)
             return
         least = 0.0 if is_enough else current / 2
-        self._rate.lower(max(measured * _MARGIN, least), self._sent)
+        self._rate.lower(max(measured * _MARGIN, least), now, self._sent)
         self._is_known = self._is_known or is_enough
 
     def _measure_from(self, now: float) -> None:

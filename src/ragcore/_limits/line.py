@@ -33,11 +33,6 @@ class Line:
         self._numbers = itertools.count()
         self._alarm: tuple[Ticket, float] | None = None
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nobody waits."""
-        return not self._waiting
-
     def number(self) -> int:
         """Return the next number; a call keeps its own when it tries again."""
         return next(self._numbers)
@@ -106,7 +101,7 @@ class Line:
         let_in: list[Ticket] = []
         while self._waiting:
             head = self._waiting[0]
-            if not head.is_gone:
+            if head.waits:
                 opens = max(gauge.opens(head) for gauge in self._gauges)
                 if opens > now + _TOLERANCE:
                     self._look_again(head, opens)
@@ -139,7 +134,7 @@ class Line:
             try:
                 _on_loop(ticket.loop, _settle, ticket.told, error)
             except RuntimeError:
-                # Its loop was closed while it waited.
+                # Its loop has just been closed by another thread.
                 if ticket.is_in:
                     self.leave(ticket)
 
@@ -150,7 +145,7 @@ class Line:
             raise self._too_late(ticket.loop.time())
 
     def _late(self) -> list[Ticket]:
-        late = [one for one in self._waiting if one.latest < self._held.until and not one.is_gone]
+        late = [one for one in self._waiting if one.latest < self._held.until and one.waits]
         for ticket in late:
             ticket.is_gone = True
         return late

@@ -38,5 +38,10 @@ class Ticket:
     is_saved: bool = False
     beside: int = 0
 
+    @property
+    def waits(self) -> bool:
+        """Whether somebody may be told of its turn."""
+        return not (self.is_gone or self.loop.is_closed())
+
     def __lt__(self, other: Ticket) -> bool:
         return self.turn < other.turn
