@@ -35,6 +35,9 @@ _WEIGHT_OF_THE_LAST = 0.25
 # What was saved while all were held back is spent so many times faster than the rate.
 _CATCHING_UP = 4.0
 
+# How much is saved next time of what was accepted, where it was too much.
+_SAVED_AGAIN = 0.8
+
 # Requests that a pause is long, where a refusal does not say when to come back and no rate is
 # known; and the longest one, in seconds.
 _PAUSE, _LONGEST_PAUSE = 8.0, 20.0
@@ -73,6 +76,10 @@ class Ceiling:
         self._answers, self._step = 0.0, _FIRST_STEP
         self.level, self._changed, self._after = level, now, sent
 
+    def rest(self, until: float) -> None:
+        """Have time count from *until* on, when answers can come again."""
+        self._changed = until
+
     def answered(self, ticket: Ticket, now: float, sent: int, weight: float) -> None:
         """Count the answer to *ticket*, which waited for this, by its *weight*."""
         if ticket.sent <= self._after:
@@ -102,6 +109,7 @@ class Learned:
         self._due = self._last = self._resumes = -math.inf
         # Seconds whose requests may be caught up on, and the most of these that were accepted.
         self._slack, self._most_saved = 0.0, math.inf
+        self._is_catching_up = False
         self._pause = 0.0
         # Since when, and since which request, what is accepted is measured.
         self._since, self._first = 0.0, 0
@@ -120,6 +128,10 @@ class Learned:
         slack = min(self._slack, self._most_saved * interval)
         self._due = max(self._due, now - max(slack, interval))
         ticket.is_saved = self._due + 2 * interval < now
+        if self._is_catching_up and not ticket.is_saved and slack < self._slack:
+            # More flowed into the bucket than it holds: what was saved tells no rate.
+            self._measure_from(now)
+        self._is_catching_up = ticket.is_saved
         self._due += interval
         self._last = now
         self._under_way += 1
@@ -146,7 +158,8 @@ class Learned:
     def _count(self, ticket: Ticket, now: float) -> None:
         self._answered += 1
         self._most = max(self._most, ticket.beside)
-        self._pause = 0.0
+        if ticket.sent > self._first:
+            self._pause = 0.0
         if ticket.told is None:
             # It did not have to wait: nothing is learned of a limit that was not reached.
             return
@@ -166,6 +179,8 @@ class Learned:
         self._slack = retry_after or (0.0 if self._is_known else self._pause)
         self._resumes = now + self._pause * (not retry_after)
         self._due = now + 1 / self._current if self._slack else self._resumes
+        for ceiling in (self._rate, self._window):
+            ceiling.rest(max(self._resumes, now + retry_after))
         self._measure_from(now)
 
     def _lower(self, ticket: Ticket, accepted: int, now: float) -> None:
@@ -175,7 +190,7 @@ class Learned:
             self._most = ticket.beside - 1.0
             self._window.lower(max(1.0, self._most), now, self._sent)
         elif self._is_known and ticket.is_saved and accepted < self._most_saved:
-            self._most_saved = accepted
+            self._most_saved = accepted * _SAVED_AGAIN
         else:
             self._lower_rate(accepted, now)
             self._most *= 0.7
