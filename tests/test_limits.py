@@ -193,6 +193,23 @@ def test_a_call_that_is_cancelled_as_its_turn_comes_loses_no_slot(clock: FakeClo
     assert clock.time == 2
 
 
+@pytest.mark.parametrize("is_cancelled_first", [True, False])
+async def test_a_turn_and_a_cancellation_may_come_at_once(is_cancelled_first: bool) -> None:
+    """Whichever is first: the slot goes to the next one."""
+    line = Limits(1).line
+    first, second, third = (Ticket((0, number), 0, latest=math.inf) for number in range(3))
+    await line.enter(first)
+    waiting = [asyncio.create_task(line.enter(ticket)) for ticket in (second, third)]
+    await asyncio.sleep(0)
+    steps: list[Callable[[], object]] = [waiting[0].cancel, lambda: line.leave(first)]
+    for step in steps if is_cancelled_first else reversed(steps):
+        step()
+    await asyncio.wait(waiting)
+
+    assert waiting[0].cancelled()
+    assert (second.is_in, third.is_in) == (False, True)
+
+
 @tasks
 def test_a_call_that_fails_gives_its_slot_back(clock: FakeClock, ask: Any) -> None:
     """Whatever it raised."""
@@ -505,6 +522,43 @@ def test_a_loop_that_was_closed_holds_nobody_up() -> None:
     gc.collect()
 
 
+class ClosingLoop:
+    """A loop that another thread closes as somebody is about to wake it."""
+
+    def time(self) -> float:
+        """Return the time."""
+        return 0.0
+
+    def is_closed(self) -> bool:
+        """Say what was true a moment ago."""
+        return False
+
+    def create_future(self) -> asyncio.Future[None]:
+        """Return a future of the running loop, which nobody awaits."""
+        return asyncio.get_running_loop().create_future()
+
+    def call_soon_threadsafe(self, *_: object) -> None:
+        """Fail as a closed loop does."""
+        raise RuntimeError("Event loop is closed")
+
+
+async def test_a_slot_that_nobody_takes_goes_to_the_next() -> None:
+    """Whose loop is closed as its turn comes can't be told."""
+    line = Limits(1).line
+    first, last = (Ticket((0, number), 0, latest=math.inf) for number in (0, 2))
+    lost = Ticket((0, 1), 0, latest=math.inf, loop=ClosingLoop())  # type: ignore[arg-type]  # as much of one as is used
+    await line.enter(first)
+    waiting = line.enter(lost)
+    waiting.send(None)
+    going = asyncio.create_task(line.enter(last))
+    await asyncio.sleep(0)
+    line.leave(first)
+    await going
+
+    assert (lost.is_in, last.is_in) == (False, True)
+    waiting.close()
+
+
 async def test_a_forked_process_has_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is under way in the parent is not waited for."""
     limits = Limits(1)
@@ -665,7 +719,7 @@ def test_the_roles_of_a_question_go_first(clock: FakeClock, role: Any) -> None:
     script, limits = Script(forever=Delay(1, "Goethe")), Limits(1)
     options = {"script": script, "limits": limits}
     func = llm_model_func("scripted:any", **options)
-    config = role_llm_configs(**{role: ("scripted:any", options)})[role]
+    config: Any = role_llm_configs(**{role: ("scripted:any", options)})[role]
 
     async def ask() -> None:
         calls = [asyncio.create_task(func(f"extract {n}")) for n in range(3)]
@@ -769,6 +823,23 @@ def test_it_finds_the_rate_of_a_service(
     assert service.refused < 0.02 * service.asked
 
 
+def test_it_finds_the_rate_of_a_service_that_saves_nothing(clock: FakeClock) -> None:
+    """Its first refusal comes at once, and tells little."""
+    service = Bucket(50, latency=0.02, burst=1)
+
+    assert seconds_of(clock, service, 256, Limits("auto")) <= 1.1 * 255 / 50
+    assert service.refused < 0.02 * service.asked
+
+
+def test_a_hold_that_costs_is_not_taken_for_a_rate(clock: FakeClock) -> None:
+    """While all are held back for a second, half of what it could take is lost."""
+    service = Bucket(lambda at: 50 if at < 10 else 100, latency=0.02, retry_after=1.0)
+    ideal = 10 + (2000 - 50 - 500) / 100
+
+    assert seconds_of(clock, service, 2000, Limits("auto")) <= 1.5 * ideal
+    assert service.refused < 0.02 * service.asked
+
+
 def test_without_it_calls_are_refused(clock: FakeClock) -> None:
     """So that what is tested above is no matter of course."""
     service = Bucket(50, latency=0.02, retry_after=1.0)
@@ -802,6 +873,47 @@ def test_it_finds_how_many_a_service_takes_at_once(clock: FakeClock) -> None:
 
     assert seconds_of(clock, service, 2000, Limits("auto")) <= 1.1 * ideal
     assert service.refused < 0.02 * service.asked
+
+
+def test_it_finds_that_a_service_takes_fewer_at_once(clock: FakeClock) -> None:
+    """Half as many from then on."""
+
+    def places(at: float) -> int:
+        return 16 if at < 3 else 8
+
+    service = Room(places, latency=0.1)
+    ideal = 3 + (1000 - 3 * 160) * 0.1 / 8
+
+    assert seconds_of(clock, service, 1000, Limits("auto")) <= 1.1 * ideal
+    assert service.refused < 0.02 * service.asked
+
+
+def test_it_comes_back_after_a_bad_time(clock: FakeClock) -> None:
+    """Nothing was taken for three minutes, and each refusal asked for one."""
+
+    def rate(at: float) -> float:
+        return 0 if 2 < at < 180 else 50
+
+    service = Bucket(rate, latency=0.5, retry_after=60.0)
+
+    assert seconds_of(clock, service, 1000, Limits("auto")) <= 2 * 200
+    assert service.refused < 0.02 * service.asked
+
+
+def test_calls_one_after_another_raise_a_rate_again(clock: FakeClock) -> None:
+    """Nobody waits behind them, but they wait themselves."""
+    service = Bucket(lambda at: 1 if at < 60 else 50, latency=0.01, burst=1)
+
+    async def one_by_one() -> int:
+        answered = 0
+        async with opened(service, limits=Limits("auto"), retry=Retry(attempts=9)) as model:
+            while now() < 300:
+                await complete(model)
+                answered += 1
+        return answered
+
+    random.seed(1)
+    assert clock.run(one_by_one()) > 60 + 600
 
 
 def test_nobody_starves(clock: FakeClock) -> None:

@@ -43,6 +43,10 @@ _SAVED_AGAIN = 0.8
 _PAUSE, _LONGEST_PAUSE = 8.0, 20.0
 
 
+# After so many lessons of how many there may be at once, and none of a rate, there is no rate.
+_SURE_OF_WINDOW = 2
+
+
 class Ceiling:
     """
     A level that refusals lower and answers raise: by a little at first, then by more.
@@ -196,7 +200,10 @@ class Learned:
             self._most *= 0.7
 
     def _is_of_window(self, ticket: Ticket) -> bool:
-        is_reached = self._rate.level == math.inf or ticket.beside >= self._window.level - 1
+        has_no_rate = self._rate.level == math.inf
+        if has_no_rate and self._lessons > _SURE_OF_WINDOW:
+            return True
+        is_reached = has_no_rate or ticket.beside >= self._window.level - 1
         return is_reached and ticket.beside > self._most
 
     def _lower_rate(self, accepted: int, now: float) -> None:
