@@ -140,9 +140,13 @@ class HTTPContract(ModelContract[ModelT]):
 
     @pytest.fixture(autouse=True)
     def _exempted(self, request: pytest.FixtureRequest) -> None:
+        self.skip_if_exempt(request.function.__name__)
+
+    def skip_if_exempt(self, test: str) -> None:
+        """Skip the *test* of that name if the provider can't have what it is about."""
         assert [name for name in self.exempt if not hasattr(self, name)] == []
-        if why := self.exempt.get(request.function.__name__):
-            pytest.skip(why)
+        if test in self.exempt:
+            pytest.skip(self.exempt[test])
 
     def model(self, **options: Any) -> AbstractAsyncContextManager[ModelT]:
         """Return the model of *case*, not yet open, with *options*."""
