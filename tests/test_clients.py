@@ -190,7 +190,7 @@ def test_an_idle_client_that_fails_to_close_is_told_to_the_log(
     with FakeClock() as clock:
         clock.run(used())
 
-    assert "a client could not be closed: ConnectionError" in caplog.text
+    assert "a client or a model could not be closed: ConnectionError" in caplog.text
 
 
 def test_each_event_loop_has_its_own() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import copy
 import gc
+import hashlib
 import inspect
 import json
 import os
@@ -16,11 +17,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import lightrag.utils
 import numpy as np
 import pytest
+import tiktoken
 from hypothesis import given
 from hypothesis import strategies as st
 from lightrag.exceptions import EmptyTruncatedResponseError
@@ -57,6 +60,7 @@ from ragcore import (
 from ragcore._calls import held
 from ragcore._calls.opening import Opening
 from ragcore.lightrag import aclose, embedding_func, llm_model_func, tokenizer
+from ragcore.lightrag._tokenizer import Tiktoken, Utf8, stand_in
 from ragcore.testing import DIMENSIONS, Delay, FakeClock, Script, plugin, scripted
 
 ONCE = Retry(attempts=1)
@@ -309,9 +313,9 @@ async def test_cut_before_the_first_word_is_the_engines_error(stream: bool) -> N
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"enable_cot": True}, "<think>Let me see. Well.</think>Goethe."),
-        ({}, "Goethe."),
-        ({"enable_cot": True, "response_format": {"type": "json_object"}}, "Goethe."),
+        ({"enable_cot": True}, '<think>Let me see. Well.</think>["Goethe", {}]'),
+        ({}, '["Goethe", {}]'),
+        ({"enable_cot": True, "response_format": {"type": "array"}}, '["Goethe", {}]'),
     ],
 )
 async def test_reasoning_is_shown_when_asked(
@@ -321,11 +325,11 @@ async def test_reasoning_is_shown_when_asked(
     chunks = [
         Chunk(reasoning="Let me see."),
         Chunk(reasoning=" Well."),
-        Chunk("Goe"),
-        Chunk("the."),
+        Chunk('["Goe'),
+        Chunk('the", {}]'),
         Chunk(finish_reason="stop"),
     ]
-    step = chunks if stream else Completion("Goethe.", reasoning="Let me see. Well.")
+    step = chunks if stream else Completion('["Goethe", {}]', reasoning="Let me see. Well.")
 
     answer = await answering(step)("Who wrote Faust?", stream=stream, **arguments)
     told = "".join(await read(answer)) if stream else answer
@@ -520,7 +524,7 @@ async def test_a_stream_is_let_go(leave: str) -> None:
 
     assert script.abandoned == 1
     [model] = models_here()
-    assert (await model.owner.value()).streams == []
+    assert model.users == 0
 
 
 def test_an_open_stream_ends_with_its_loop() -> None:
@@ -727,13 +731,70 @@ def test_the_tokenizer_is_the_engines_and_copies_to_itself() -> None:
     assert [span.end for span in made.split_by_token_limit("abcdef", 4)] == [4, 6]
 
 
-def test_a_provider_without_tokenizer_is_named() -> None:
-    """LightRAG would go and download one instead."""
-    with (
-        plugin(Silent()),
-        pytest.raises(UnsupportedError, match="silent:any: the provider brings no tokenizer"),
-    ):
-        tokenizer("silent:any")
+@pytest.fixture
+def no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Have tiktoken look into a folder that holds nothing."""
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    stand_in.cache_clear()
+    return tmp_path
+
+
+@given(st.text(), st.integers(0, 50), st.integers(0, 50))
+def test_bytes_are_counted_where_nobody_brings_a_tokenizer(
+    text: str, start: int, length: int
+) -> None:
+    """Never too few, and never another text."""
+    tokens = Utf8().encode(text)
+
+    assert len(tokens) == len(text.encode())
+    assert Utf8().decode(tokens) == text
+    assert Utf8().decode(tokens[start : start + length]) in text
+
+
+def test_counting_bytes_is_told_once(no_files: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With what to do about it."""
+    with plugin(Silent()):
+        made = [tokenizer("silent:told-once") for _ in range(3)]
+
+    assert isinstance(made[0], lightrag.utils.Tokenizer)
+    assert made[0].encode("äb") == [0xE4, 0x110000, 0x62]
+    [told] = [record.getMessage() for record in caplog.records]
+    assert "silent:told-once" in told
+    assert "TIKTOKEN_CACHE_DIR" in told
+
+
+@given(st.text(), st.integers(0, 50), st.integers(0, 50))
+def test_tiktokens_slices_are_pieces_of_the_text(text: str, start: int, length: int) -> None:
+    """Its own decode has U+FFFD where a slice cuts a character."""
+    made = Tiktoken(SMALL)
+
+    assert made.decode(made.encode(text)) == text
+    assert made.decode(made.encode(text)[start : start + length]) in text
+
+
+SMALL = tiktoken.Encoding(
+    "small",
+    pat_str=r"\w+|\W",
+    mergeable_ranks={bytes([byte]): byte for byte in range(256)} | {b"th": 256, b"the": 257},
+    special_tokens={"<|end|>": 258},
+)
+
+
+def test_tiktoken_stands_in_if_its_file_is_here(no_files: Path) -> None:
+    """Under the name that tiktoken gives its copy; nothing is downloaded."""
+    assert stand_in("gpt-4o-mini") is None
+
+    url = "https://openaipublic.blob.core.windows.net/encodings/cl100k_base.tiktoken"
+    key = hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest()
+    (no_files / key).touch()
+    stand_in.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiktoken, "get_encoding", {"cl100k_base": SMALL}.__getitem__)
+        found = stand_in("nobodys-model")
+
+    assert found is not None
+    assert found.encode("<|end|>the") == [*b"<|end|>", 257]
+    stand_in.cache_clear()
 
 
 # --- what stays open ------------------------------------------------------------------------
@@ -754,6 +815,24 @@ async def test_functions_made_alike_share_a_model() -> None:
 def models_here() -> list[held.Held[Any]]:
     entries = held._open.get(held._here(), [])
     return [entry for entry in entries if isinstance(entry.subject, Opening)]
+
+
+async def test_models_that_nobody_uses_are_bounded() -> None:
+    """Of 100 accounts, the latest 16 stay open; one that is used is never closed."""
+    script = Script(forever="Goethe")
+    busy = Script(["Once", Delay(60, "late")])
+    pieces = await llm_model_func("scripted:any", script=busy)("A story", stream=True)
+    for number in range(100):
+        await llm_model_func("scripted:any", script=script, api_key=f"key {number}")("Who?")
+    await settled()
+    assert (script.opened, script.opened - script.closed) == (100, held.MOST_UNUSED)
+    assert (busy.opened, busy.closed) == (1, 0)
+
+    await llm_model_func("scripted:any", script=script, api_key="key 90")("Who?")
+    assert script.opened == 100
+    await pieces.aclose()
+    await aclose()
+    assert script.closed == 100
 
 
 async def test_aclose_closes_and_the_next_call_opens() -> None:

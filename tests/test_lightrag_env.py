@@ -270,7 +270,16 @@ async def test_nothing_but_what_is_set_is_returned() -> None:
         "llm_model_name",
         "role_llm_configs",
         "embedding_func",
+        "tokenizer",
     }
+
+
+def test_the_tokenizer_is_that_of_a_model_that_has_one() -> None:
+    """Of the one that embeds, or that completes; else the stand-in, and nothing is downloaded."""
+    made = from_env(BASE)["tokenizer"]
+
+    assert type(made).__name__ == "Tokenizer"
+    assert made.decode(made.encode("Grüße")[:3]) in "Grüße"
 
 
 async def test_an_alias_is_a_binding() -> None:
@@ -1311,11 +1320,8 @@ def seen():
 
 async def main(folder):
     handed = from_env(environment)
-    rag = LightRAG(
-        **handed,
-        working_dir=folder,
-        tokenizer=Tokenizer("characters", ragcore.testing.CharacterTokenizer()),
-    )
+    handed["tokenizer"] = Tokenizer("characters", ragcore.testing.CharacterTokenizer())
+    rag = LightRAG(**handed, working_dir=folder)
     await rag.initialize_storages()
     await rag.ainsert("Ada Lovelace wrote the first program.")
     print(json.dumps(["insert", *seen()]))

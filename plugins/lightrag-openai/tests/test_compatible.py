@@ -20,6 +20,7 @@ NAMES = [
     "together",
     "mistral",
     "xai",
+    "nvidia",
     "vllm",
     "lmstudio",
     "llamacpp",

@@ -31,6 +31,10 @@ KEEP_ALIVE = 30.0
 # no task, such as a suspended generator, ends later.
 _PATIENCE = 2.0
 
+# Models and clients that are kept on a loop though nobody uses them: of more than these, the one
+# that is unused for the longest is closed. A program may ask in the name of a thousand accounts.
+MOST_UNUSED = 16
+
 _log = logging.getLogger("ragcore")
 
 
@@ -44,12 +48,14 @@ class Held(Generic[T]):
         subject: What it is opened for; compared by value.
         owner: The task that entered it.
         users: How many are using it.
+        is_unused: It was used, and is kept for those who may come.
     """
 
     open: Open[T]
     subject: Any
     owner: Owner[T] = attrs.field(init=False)
     users: int = attrs.field(default=0, init=False)
+    is_unused: bool = attrs.field(default=False, init=False)
     _expiry: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -63,9 +69,9 @@ class Held(Generic[T]):
 
     def use(self) -> None:
         """Count one more user."""
-        if self._expiry is not None:
-            self._expiry.cancel()
+        self._stay()
         self.users += 1
+        self.is_unused = False
         self.owner.patience = _PATIENCE
 
     def leave(self) -> None:
@@ -75,18 +81,26 @@ class Held(Generic[T]):
             # Nobody is left to wait for when the loop ends.
             self.owner.patience = 0.0
 
-    def expire_after(self, seconds: float) -> None:
-        """Close it then, unless somebody comes before."""
-        self._expiry = asyncio.get_running_loop().call_later(seconds, self._expire)
+    def keep(self, seconds: float | None) -> None:
+        """Close it then, unless somebody comes before; None keeps it for as long as the loop."""
+        self.is_unused = True
+        if seconds is not None:
+            self._expiry = asyncio.get_running_loop().call_later(seconds, self.expire)
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """Close it without waiting for that."""
+        self._stay()
         self.owner.when_ended(self._report)
         self.owner.end()
+
+    def _stay(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
 
     def _report(self) -> None:
         # Nobody waits for it.
         if failure := self.owner.failure:
-            _log.warning("a client could not be closed: %r", failure)
+            _log.warning("a client or a model could not be closed: %r", failure)
 
 
 _Here = tuple[int, asyncio.AbstractEventLoop]
@@ -114,14 +128,16 @@ def held(open_: Open[T], subject: Any) -> Held[T]:
 
 
 @asynccontextmanager
-async def borrowed(open_: Open[T], subject: Any, *, keep_alive: float = 0.0) -> AsyncIterator[T]:
+async def borrowed(
+    open_: Open[T], subject: Any, *, keep_alive: float | None = 0.0
+) -> AsyncIterator[T]:
     """
     Hold what *open_* opens for *subject*: opened for its first user, closed after its last.
 
     Args:
         open_: Compared by identity.
         subject: Compared by value.
-        keep_alive: Seconds that it stays open after its last user.
+        keep_alive: Seconds that it stays open after its last user; None for as long as the loop.
     """
     entry = held(open_, subject)
     entry.use()
@@ -133,12 +149,24 @@ async def borrowed(open_: Open[T], subject: Any, *, keep_alive: float = 0.0) -> 
             await _end(entry, keep_alive)
 
 
-async def _end(entry: Held[Any], keep_alive: float) -> None:
-    if keep_alive and not entry.owner.has_ended:
-        entry.expire_after(keep_alive)
+async def _end(entry: Held[Any], keep_alive: float | None) -> None:
+    if keep_alive == 0 or entry.owner.has_ended:
+        _forget(_here(), entry)
+        await entry.owner.release()
         return
-    _forget(_here(), entry)
-    await entry.owner.release()
+    entry.keep(keep_alive)
+    _close_surplus(entry)
+
+
+def _close_surplus(latest: Held[Any]) -> None:
+    entries = _open.get(_here(), [])
+    if latest in entries:
+        entries.remove(latest)
+        entries.append(latest)
+    unused = [entry for entry in entries if entry.is_unused]
+    for entry in unused[:-MOST_UNUSED]:
+        entries.remove(entry)
+        entry.expire()
 
 
 def _forget(here: _Here, entry: Held[Any]) -> None:
@@ -166,27 +194,13 @@ async def aclose() -> None:
         for entry in idle:
             _forget(here, entry)
         errors += await _released([entry.owner for entry in idle])
-    _raise_all(errors)
-
-
-async def release_all(owners: list[Owner[Any]]) -> None:
-    """
-    Release *owners*.
-
-    Raises:
-        ExceptionGroup: Some could not leave what they own; all were tried.
-    """
-    _raise_all(await _released(owners))
+    if errors:
+        raise ExceptionGroup("not everything could be closed", errors)
 
 
 async def _released(owners: list[Owner[Any]]) -> list[Exception]:
     outcomes = await asyncio.gather(*(o.release() for o in owners), return_exceptions=True)
     return [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-
-
-def _raise_all(errors: list[Exception]) -> None:
-    if errors:
-        raise ExceptionGroup("not everything could be closed", errors)
 
 
 @functools.cache

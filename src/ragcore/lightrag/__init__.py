@@ -16,7 +16,7 @@ Models of any installed provider for LightRAG.
 
 Or as LightRAG's own variables say, for any installed provider::
 
-    rag = LightRAG(**from_env(), working_dir="…", tokenizer=tokenizer("ollama:bge-m3"))
+    rag = LightRAG(**from_env(), working_dir="…")
 
 Models are opened by the first call and stay open for as long as its event loop, or until
 :func:`aclose`. LightRAG itself is imported when one of its classes is needed, if it is installed.
@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from ragcore._calls.held import aclose
 from ragcore.lightrag import _engine
 from ragcore.lightrag._asking import llm_model_func
+from ragcore.lightrag._drop_in import DropIn, configured_model, declares
 from ragcore.lightrag._embedding import embedding_func
 from ragcore.lightrag._from_env import from_env
 from ragcore.lightrag._roles import role_llm_configs
@@ -43,8 +44,11 @@ if TYPE_CHECKING:
 __all__ = [
     "ROLES",
     "VARIABLES",
+    "DropIn",
     "EmbeddingFunc",
     "aclose",
+    "configured_model",
+    "declares",
     "embedding_func",
     "from_env",
     "llm_model_func",

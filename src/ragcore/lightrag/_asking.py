@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from ragcore._calls.opening import Opening, resolve_completion
+from ragcore._calls.owner import Owner
+from ragcore._calls.stream import CompletionStream
 from ragcore._records import Image, JSONObject, Message, user
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
@@ -85,21 +87,23 @@ def completing(opening: Opening[CompletionProvider]) -> CompletionFunction:
         history = [_turn(number, turn) for number, turn in enumerate(history_messages or ())]
         images = [_image(number, image) for number, image in enumerate(image_inputs or ())]
         messages = (*history, user(prompt, images=images))
-        kept, left = await COMPLETIONS.kept(opening)
-        model = kept.model
         arguments = {
             "system": system_prompt,
             "response_format": response_format,
             "max_output_tokens": max_tokens,
-            "timeout": left if timeout is None else timeout,
             **options,
         }
         shows_reasoning = enable_cot and response_format is None
-        telling = Telling(model.reference, shows_reasoning, token_tracker)
-        with engines_errors():
-            if stream and model.can_stream:
-                return await begun(kept.stream(model.stream(messages, **arguments)), telling)
-            return telling.whole(await model.complete(messages, **arguments))
+        telling = Telling(opening.reference, shows_reasoning, token_tracker)
+        async with COMPLETIONS.lent(opening) as (model, left):
+            arguments["timeout"] = left if timeout is None else timeout
+            with engines_errors():
+                if stream and model.can_stream:
+                    return await begun(streamed(messages, arguments), telling)
+                return telling.whole(await model.complete(messages, **arguments))
+
+    def streamed(messages: Any, arguments: Mapping[str, Any]) -> Owner[CompletionStream]:
+        return COMPLETIONS.reading(opening, lambda model: model.stream(messages, **arguments))
 
     return complete
 

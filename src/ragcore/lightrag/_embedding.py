@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ragcore._calls.embedding import EmbeddingModel
 from ragcore._calls.opening import Opening, resolve_embedding
-from ragcore._records import Embeddings
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._engine import engines_own
 from ragcore.lightrag._keeper import EMBEDDINGS
 from ragcore.lightrag._telling import count
+from ragcore.lightrag._tokenizer import counting
 from ragcore.options import BindingOptions, raise_all
 
 if TYPE_CHECKING:
@@ -132,22 +132,21 @@ def embedding(
         *,
         context: Any = "document",
         embedding_dim: int | None = None,
+        max_token_size: int | None = None,
         token_tracker: Any = None,
         **options: Any,
     ) -> npt.NDArray[np.float32]:
-        kept, left = await EMBEDDINGS.kept(opening)
-        model = kept.model
-        arguments = {
-            "input_type": context,
-            "truncate": "end",
-            "dimensions": (embedding_dim or dimensions) if sends else None,
-            "timeout": left,
+        asked = (embedding_dim or dimensions) if sends else None
+        vectors = await vectors_of(
+            texts,
+            opening,
+            max_token_size=max_token_size,
+            token_tracker=token_tracker,
+            input_type=context,
+            dimensions=asked,
             **options,
-        }
-        answer = await model.embed(texts, **arguments)
-        _warn_if_cut(model, answer, len(texts))
-        count(token_tracker, answer.usage)
-        return _of_length(embedding_dim or length, answer, model)
+        )
+        return _of_length(embedding_dim or length, vectors, opening)
 
     made: EmbeddingFunc = engines_own("EmbeddingFunc")(
         embedding_dim=length,
@@ -158,6 +157,34 @@ def embedding(
         supports_asymmetric=is_asymmetric(opening) if asymmetric is None else asymmetric,
     )
     return made
+
+
+async def vectors_of(
+    texts: Sequence[str],
+    opening: Opening[EmbeddingProvider],
+    *,
+    max_token_size: int | None = None,
+    token_tracker: Any = None,
+    **arguments: Any,
+) -> npt.NDArray[np.float32]:
+    """
+    Embed *texts*; what is too long is cut with a line in the log, and the cost is counted.
+
+    Args:
+        texts: May be empty.
+        opening: What opens the model.
+        max_token_size: Tokens to cut a text to, where anything here counts the model's tokens; what
+            the model reads is the limit in any case.
+        token_tracker: LightRAG's.
+        arguments: As in :meth:`ragcore.EmbeddingModel.embed`.
+    """
+    async with EMBEDDINGS.lent(opening) as (model, left):
+        shorter = await _shortened(texts, opening, max_token_size)
+        answer = await model.embed(shorter, **{"timeout": left, "truncate": "end", **arguments})
+    cut = {*answer.truncated, *_changed(texts, shorter)}
+    _warn_if_cut(opening, len(cut), len(texts))
+    count(token_tracker, answer.usage)
+    return answer.vectors
 
 
 def _sends(opening: Opening[EmbeddingProvider], send_dimensions: bool | None, words: Words) -> bool:
@@ -193,20 +220,53 @@ def prefix_fields(options: type[BindingOptions]) -> tuple[str, ...]:
     return next((pair for pair in _PREFIXES if names.issuperset(pair)), ())
 
 
-def _warn_if_cut(model: EmbeddingModel, answer: Embeddings, count: int) -> None:
-    if answer.truncated:
+async def _shortened(
+    texts: Sequence[str], opening: Opening[EmbeddingProvider], most: int | None
+) -> Sequence[str]:
+    # A text has no more tokens than bytes.
+    if not most or all(len(text) * 4 <= most for text in texts if isinstance(text, str)):
+        return texts
+    return await asyncio.to_thread(_cut_to, most, texts, opening)
+
+
+def _cut_to(most: int, texts: Sequence[str], opening: Opening[EmbeddingProvider]) -> Sequence[str]:
+    tokenizer = counting(opening)
+    return texts if tokenizer is None else [_beginning(text, most, tokenizer) for text in texts]
+
+
+def _beginning(text: Any, most: int, tokenizer: Any) -> Any:
+    if not isinstance(text, str):
+        return text  # which the model refuses, by its position
+    tokens = tokenizer.encode(text)
+    return text if len(tokens) <= most else tokenizer.decode(tokens[:most])
+
+
+def _changed(texts: Sequence[str], others: Sequence[str]) -> Iterator[int]:
+    return (
+        position
+        for position, (text, other) in enumerate(zip(texts, others, strict=True))
+        if text is not other
+    )
+
+
+def _warn_if_cut(opening: Opening[EmbeddingProvider], cut: int, count: int) -> None:
+    if cut:
         _log.warning(
             "%s: %d of %d texts are longer than the model reads; their ends were cut off",
-            model.reference,
-            len(answer.truncated),
+            opening.reference,
+            cut,
             count,
         )
 
 
-def _of_length(length: int, answer: Embeddings, model: EmbeddingModel) -> npt.NDArray[np.float32]:
-    if not len(answer.vectors):
-        return answer.vectors.reshape(0, length)
-    actual = answer.vectors.shape[1]
+def _of_length(
+    length: int, vectors: npt.NDArray[np.float32], opening: Opening[EmbeddingProvider]
+) -> npt.NDArray[np.float32]:
+    if not len(vectors):
+        return vectors.reshape(0, length)
+    actual = vectors.shape[1]
     if actual != length:
-        raise OptionsError(f"dimensions: {model.reference} made vectors of {actual}, not {length}")
-    return answer.vectors
+        raise OptionsError(
+            f"dimensions: {opening.reference} made vectors of {actual}, not {length}"
+        )
+    return vectors

@@ -12,18 +12,21 @@ import attrs
 from ragcore._calls.opening import Opening, resolve_embedding
 from ragcore._discovery.loading import registry
 from ragcore.errors import ProviderError
-from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
+from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._asking import resolved
 from ragcore.lightrag._embedding import Words, embedding, is_asymmetric, prefix_fields
 from ragcore.lightrag._keeper import EMBEDDINGS, engines_limit
 from ragcore.lightrag._roles import DEFAULT_MODEL, Completer, address_field, model_field
+from ragcore.lightrag._tokenizer import of_openings
 from ragcore.lightrag._variables import (
     NO_MODEL,
     ROLES,
+    Check,
     EmbeddingVariables,
     Environment,
     LLMVariables,
     Problems,
+    Provider,
     Said,
     meant,
     values,
@@ -35,8 +38,6 @@ if TYPE_CHECKING:
 
     from ragcore.lightrag._engine import EmbeddingFunc
 
-
-Provider = CompletionProvider | EmbeddingProvider
 
 # LightRAG's name for two providers at once.
 _OPENAI_AND_OLLAMA = "openai-ollama"
@@ -59,7 +60,10 @@ _WORDS = Words("EMBEDDING_DIM", "set EMBEDDING_DIM", "EMBEDDING_SEND_DIM")
 
 
 def from_env(
-    environ: Mapping[str, str] | None = None, *, flags: argparse.Namespace | None = None
+    environ: Mapping[str, str] | None = None,
+    *,
+    flags: argparse.Namespace | None = None,
+    check: Check | None = None,
 ) -> dict[str, Any]:
     """
     Make what LightRAG is handed out of its own variables, for any installed provider.
@@ -68,7 +72,7 @@ def from_env(
 
         # LLM_BINDING=anthropic, LLM_MODEL=claude-haiku-4-5, QUERY_LLM_MODEL=claude-opus-4-1,
         # EMBEDDING_BINDING=ollama, EMBEDDING_MODEL=bge-m3, ANTHROPIC_API_KEY=…
-        rag = LightRAG(**from_env(), working_dir="rag", tokenizer=tokenizer("ollama:bge-m3"))
+        rag = LightRAG(**from_env(), working_dir="rag")
 
     A binding is the name or an alias of any provider. ``LLM_BINDING_HOST`` and
     ``LLM_BINDING_API_KEY`` are for the provider that ``LLM_BINDING`` names, those of a role or of
@@ -81,11 +85,15 @@ def from_env(
             up by itself, such as AWS credentials, it takes from the process's environment.
         flags: Parsed with the flags that ``add_args`` of option classes has added; they go before
             the providers' own variables.
+        check: Says what is against reading the option classes of a provider from such sources; for
+            programs whose *environ* is from several places.
 
     Returns:
-        ``llm_model_func``, ``llm_model_name``, ``role_llm_configs``, ``embedding_func``, and what
-        is set of ``default_llm_timeout``, ``default_embedding_timeout``, ``llm_model_max_async``,
-        ``embedding_func_max_async`` and ``embedding_batch_num``.
+        ``llm_model_func``, ``llm_model_name``, ``role_llm_configs``, ``embedding_func``,
+        ``tokenizer`` (of the model that embeds, else of the one that completes, as
+        :func:`tokenizer` finds it), and what is set of ``default_llm_timeout``,
+        ``default_embedding_timeout``, ``llm_model_max_async``, ``embedding_func_max_async`` and
+        ``embedding_batch_num``.
 
     Raises:
         UnknownProviderError: A binding names nothing installed, and that is all that is wrong.
@@ -96,18 +104,19 @@ def from_env(
         OptionsError: With all problems of all roles and of the embedding, each with its variable.
     """
     variables = meant(os.environ if environ is None else environ)
-    environment = Environment(variables, {} if flags is None else vars(flags))
+    environment = Environment(variables, {} if flags is None else vars(flags), check=check)
     completers = {role: _completer(environment, role) for role in (None, *ROLES)}
     embeds = _embedder(environment)
     limits = _limits(environment)
     environment.problems.raise_all()
-    # Who is missing has left a problem.
+    assert embeds is not None  # noqa: S101  # who is missing has left a problem
     made = {role: completer for role, completer in completers.items() if completer is not None}
     return {
         "llm_model_func": made[None].function(),
         "llm_model_name": made[None].model,
         "role_llm_configs": {role: made[role].role_config() for role in ROLES},
-        "embedding_func": embeds,
+        "embedding_func": embeds.function,
+        "tokenizer": of_openings(embeds.opening, made[None].opening),
         **limits,
     }
 
@@ -140,7 +149,10 @@ def _completer(environment: Environment, role: str | None) -> Completer | None:
             said = {name: one for name, one in said.items() if one.for_role}
         models = {} if crosses else _LLM_MODELS
         choice = _Choice(environment, provider, "llm", said, models, role, crosses=crosses)
-        reference, sources = choice.reference(), environment.sources(choice.account(), role)
+        reference, sources = (
+            choice.reference(),
+            environment.sources(provider, choice.account(), role),
+        )
         with environment.problems.noted():
             opening = resolved(reference, {}, sources)
             timeout, max_async = limits.get("llm_timeout"), limits.get("max_async_llm")
@@ -173,7 +185,15 @@ def _of_another(environment: Environment, provider: Provider, base: str) -> Envi
 # --- who embeds -----------------------------------------------------------------------------
 
 
-def _embedder(environment: Environment) -> EmbeddingFunc | None:
+@attrs.frozen
+class Embedder:
+    """Who embeds, and the function that LightRAG calls."""
+
+    opening: Opening[EmbeddingProvider]
+    function: EmbeddingFunc
+
+
+def _embedder(environment: Environment) -> Embedder | None:
     """Find who embeds, and how; None if that left a problem."""
     base = environment.said(LLMVariables)
     said = environment.said(EmbeddingVariables)
@@ -188,12 +208,12 @@ def _embedder(environment: Environment) -> EmbeddingFunc | None:
             **prefixes.bound(provider.options),
             **_encoding(provider.options, said),
         }
-        reference, sources = choice.reference(), environment.sources(bound)
+        reference, sources = choice.reference(), environment.sources(provider, bound)
         with environment.problems.noted():
             opening = resolve_embedding(reference, {}, sources)
             prefixes.check(opening)
             if opening.model_name != NO_MODEL:
-                return _embedding(opening, values(said), prefixes.asymmetric)
+                return Embedder(opening, _embedding(opening, values(said), prefixes.asymmetric))
     return None
 
 

@@ -9,8 +9,8 @@ exit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -18,7 +18,7 @@ import attrs
 from ragcore._calls.attempts import Deadline
 from ragcore._calls.completion import CompletionModel
 from ragcore._calls.embedding import EmbeddingModel
-from ragcore._calls.held import Open, held, release_all
+from ragcore._calls.held import Open, borrowed, held
 from ragcore._calls.opening import Opening, ProviderT
 from ragcore._calls.owner import Owner
 from ragcore.errors import RequestTimeoutError
@@ -28,21 +28,6 @@ T = TypeVar("T")
 
 # LightRAG doubles its limits and adds to them; 30 years is a limit that no call reaches.
 _FOR_EVER = 10**9
-
-
-@attrs.frozen(eq=False)
-class Kept(Generic[ModelT]):
-    """A model that stays open, and what is being read from it."""
-
-    model: ModelT
-    streams: list[Owner[Any]] = attrs.field(factory=list)
-
-    def stream(self, manager: AbstractAsyncContextManager[T]) -> Owner[T]:
-        """Enter *manager*, to be left before the model is."""
-        stream = Owner(manager)
-        self.streams.append(stream)
-        stream.when_ended(lambda: self.streams.remove(stream))
-        return stream
 
 
 @attrs.frozen
@@ -59,7 +44,7 @@ class Keeper(Generic[ModelT]):
         deadline: What a call takes then at most, all attempts together.
     """
 
-    open: Open[Kept[ModelT]]
+    open: Open[ModelT]
     attempt: float
     deadline: float
 
@@ -82,45 +67,49 @@ class Keeper(Generic[ModelT]):
         host = attrs.evolve(opening.host, timeout=min(limits, default=0.0), retry=retry)
         return attrs.evolve(opening, host=host)
 
-    async def kept(self, opening: Opening[Any]) -> tuple[Kept[ModelT], float]:
+    @asynccontextmanager
+    async def lent(self, opening: Opening[Any]) -> AsyncIterator[tuple[ModelT, float]]:
         """
-        Return *opening*'s model on the running loop, and the seconds that the call has left.
+        Lend *opening*'s model on the running loop, and say which seconds the call has left.
 
         Raises:
             RequestTimeoutError: It took longer than the call has; the model goes on opening.
         """
         deadline = Deadline(opening.host.timeout)
-        try:
-            async with asyncio.timeout_at(deadline.at) as scope:
-                kept = await held(self.open, opening).owner.value()
-        except TimeoutError as exc:
-            if not scope.expired():
-                raise RequestTimeoutError(str(exc) or "opening the model timed out") from exc
-            raise RequestTimeoutError(
-                f"the model was not open within {deadline.timeout:g} s; "
-                "it goes on opening, so a later call will find it",
-                provider=opening.provider.name,
-                model=opening.model_name,
-            ) from None
-        # A call takes 0 for "without a deadline".
-        return kept, max(0.1, round(deadline.left, 1)) if deadline.timeout else 0.0
-
-
-def _keeping(open_model: Open[ModelT]) -> Open[Kept[ModelT]]:
-    @asynccontextmanager
-    async def keep(opening: Opening[Any]) -> AsyncIterator[Kept[ModelT]]:
-        async with open_model(opening) as model:
-            kept = Kept(model)
+        async with AsyncExitStack() as stack:
             try:
-                yield kept
-            finally:
-                await release_all(kept.streams)
+                async with asyncio.timeout_at(deadline.at) as scope:
+                    model = await stack.enter_async_context(self._borrowed(opening))
+            except TimeoutError as exc:
+                if not scope.expired():
+                    raise RequestTimeoutError(str(exc) or "opening the model timed out") from exc
+                raise RequestTimeoutError(
+                    f"the model was not open within {deadline.timeout:g} s; "
+                    "it goes on opening, so a later call will find it",
+                    provider=opening.provider.name,
+                    model=opening.model_name,
+                ) from None
+            # A call takes 0 for "without a deadline".
+            yield model, max(0.1, round(deadline.left, 1)) if deadline.timeout else 0.0
 
-    return keep
+    def reading(
+        self, opening: Opening[Any], read: Callable[[ModelT], AbstractAsyncContextManager[T]]
+    ) -> Owner[T]:
+        """Enter what *read* makes of *opening*'s model; the model stays open until it is left."""
+
+        @asynccontextmanager
+        async def entered(_: None) -> AsyncIterator[T]:
+            async with self._borrowed(opening) as model, read(model) as stream:
+                yield stream
+
+        return held(entered, None).owner
+
+    def _borrowed(self, opening: Opening[Any]) -> AbstractAsyncContextManager[ModelT]:
+        return borrowed(self.open, opening, keep_alive=None)
 
 
-COMPLETIONS = Keeper(_keeping(CompletionModel.opened), attempt=240.0, deadline=450.0)
-EMBEDDINGS = Keeper(_keeping(EmbeddingModel.opened), attempt=30.0, deadline=55.0)
+COMPLETIONS = Keeper(CompletionModel.opened, attempt=240.0, deadline=450.0)
+EMBEDDINGS = Keeper(EmbeddingModel.opened, attempt=30.0, deadline=55.0)
 
 
 def engines_limit(attempt: int | None) -> int | None:

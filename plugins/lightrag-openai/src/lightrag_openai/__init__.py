@@ -1,6 +1,7 @@
 """``openai:MODEL``, ``azure:DEPLOYMENT``, and endpoints that speak OpenAI's API."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from lightrag_openai._compatible import Compatible, compatible, provider_of, records
 from lightrag_openai._endpoint import AZURE, OPENAI, Endpoint
@@ -14,6 +15,20 @@ from lightrag_openai.options import (
 )
 from ragcore import CompletionProvider, EmbeddingProvider, hookimpl
 
+if TYPE_CHECKING:
+    from lightrag_openai.compat import (
+        azure_openai_complete,
+        azure_openai_complete_if_cache,
+        azure_openai_embed,
+        create_openai_async_client,
+        gpt_4o_complete,
+        gpt_4o_mini_complete,
+        nvidia_openai_complete,
+        openai_complete,
+        openai_complete_if_cache,
+        openai_embed,
+    )
+
 __all__ = [
     "AzureEmbeddingOptions",
     "AzureOpenAIOptions",
@@ -22,7 +37,17 @@ __all__ = [
     "OpenAIEmbeddingOptions",
     "OpenAILLMOptions",
     "OpenAIOptions",
+    "azure_openai_complete",
+    "azure_openai_complete_if_cache",
+    "azure_openai_embed",
     "compatible",
+    "create_openai_async_client",
+    "gpt_4o_complete",
+    "gpt_4o_mini_complete",
+    "nvidia_openai_complete",
+    "openai_complete",
+    "openai_complete_if_cache",
+    "openai_embed",
     "ragcore_completion_providers",
     "ragcore_embedding_providers",
 ]
@@ -40,6 +65,15 @@ def ragcore_embedding_providers() -> Iterator[EmbeddingProvider]:
     """Offer those of them that embed."""
     for provider in _providers():
         yield from provider.ragcore_embedding_providers()
+
+
+def __getattr__(name: str) -> Any:
+    # LightRAG's names need its bridge, which who lists providers does not.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from lightrag_openai import compat
+
+    return getattr(compat, name)
 
 
 def _providers() -> Iterator[Compatible]:

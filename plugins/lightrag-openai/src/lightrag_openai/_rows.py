@@ -99,6 +99,15 @@ ROWS: tuple[Endpoint, ...] = (
         refuses=("logit_bias",),
         embeds=False,
     ),
+    # https://docs.api.nvidia.com/nim: embedding models tell queries from passages
+    Endpoint(
+        "nvidia",
+        base_url="https://integrate.api.nvidia.com/v1",
+        api_key_env="NVIDIA_API_KEY",
+        refuses=("logit_bias", "service_tier", "store"),
+        input_types={"query": "query", "document": "passage"},
+        can_choose_dimensions=False,
+    ),
     # https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
     Endpoint(
         "vllm",
