@@ -124,7 +124,7 @@ def test_documents_are_indexed_and_asked_about(tmp_path: Path) -> None:
 
 
 def test_what_fails_is_named_and_the_rest_is_indexed(tmp_path: Path) -> None:
-    """With the provider's own words; and what can't be read."""
+    """With the provider's own words, as often as it is tried; and what can't be read."""
     (tmp_path / "good.md").write_text("John Smeaton built a tower.")
     (tmp_path / "bad.md").write_text("A bad document.")
     (tmp_path / "broken.pdf").write_bytes(b"%PDF-nothing")
@@ -136,6 +136,11 @@ def test_what_fails_is_named_and_the_rest_is_indexed(tmp_path: Path) -> None:
     assert "bad.md: " in done.stderr
     assert "no such words here" in done.stderr
     assert done.stdout == "Indexed 1 document in rag_storage, 1 failed.\n"
+
+    again = rag("index", "good.md", "bad.md", *MODELS, folder=tmp_path)
+    assert again.returncode == 1
+    assert "no such words here" in again.stderr
+    assert again.stdout == "Indexed 0 documents in rag_storage, 1 were there already, 1 failed.\n"
 
 
 def test_variables_say_who_is_asked(tmp_path: Path) -> None:

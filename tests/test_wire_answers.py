@@ -11,6 +11,7 @@ import pytest
 from ragcore import InterruptedStreamError, ProviderError, RateLimitError, UnavailableError
 from ragcore.wire import (
     count,
+    counted,
     decoded,
     finish_reason,
     object_in,
@@ -192,3 +193,13 @@ def test_a_table_has_a_row_for_each_text() -> None:
     for vectors in ([], [one], [one, two], [one] * 3):
         with pytest.raises(ProviderError, match="came back"):
             table(vectors, 2)
+
+
+@pytest.mark.parametrize(
+    ("said", "tokens"),
+    [("3", 3), ("0", 0), ("", None), ("-1", None), ("1.5", None), ("9" * 5_000, None)],
+)
+def test_a_header_may_count_tokens(said: str, tokens: int | None) -> None:
+    """In digits, and in no more of them than a count has."""
+    assert counted({"x-tokens": said}, "x-tokens") == tokens
+    assert counted({}, "x-tokens") is None

@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -188,15 +188,22 @@ async def _engine(working_dir: Path, handed: Mapping[str, Any]) -> AsyncIterator
 
 async def _index(working_dir: Path, handed: Mapping[str, Any], documents: list[Document]) -> _Tally:
     """Index *documents*, and say what became of them."""
+    names = {document.name for document in documents}
     async with _engine(working_dir, handed) as engine:
+        known = _processed(await _outcomes(engine, names))
         track = await engine.apipeline_enqueue_documents(
             [document.text for document in documents],
             file_paths=[document.name for document in documents],
         )
         work = asyncio.create_task(engine.apipeline_process_enqueue_documents())
         await _watched(work, engine, track, len(documents))
-        outcomes = await engine.aget_docs_by_track_id(track)
-    tally = _Tally.of(outcomes.values(), len(documents))
+        outcomes = await _outcomes(engine, names)
+    failed = {
+        name: one.error_msg or _status(one)
+        for name, one in outcomes.items()
+        if _status(one) != "processed"
+    }
+    tally = _Tally(len(_processed(outcomes) - known), len(known), failed)
     tally.tell(str(working_dir))
     return tally
 
@@ -217,6 +224,22 @@ async def _watched(work: asyncio.Task[None], engine: Any, track: str, count: int
     await work
 
 
+async def _outcomes(engine: Any, names: Container[str]) -> dict[str, Any]:
+    """Return what has become of the documents of these *names*, by name."""
+    from lightrag.base import DocStatus
+
+    found = await engine.doc_status.get_docs_by_statuses(list(DocStatus))
+    return {
+        one.file_path: one
+        for one in found.values()
+        if one.file_path in names and not (one.metadata or {}).get("is_duplicate")
+    }
+
+
+def _processed(outcomes: Mapping[str, Any]) -> set[str]:
+    return {name for name, one in outcomes.items() if _status(one) == "processed"}
+
+
 def _status(outcome: Any) -> str:
     return str(getattr(outcome.status, "value", outcome.status))
 
@@ -235,16 +258,6 @@ class _Tally:
     indexed: int
     known: int
     failed: Mapping[str, str]
-
-    @classmethod
-    def of(cls, outcomes: Iterable[Any], count: int) -> _Tally:
-        new = [one for one in outcomes if not (one.metadata or {}).get("is_duplicate")]
-        failed = {
-            one.file_path: one.error_msg or _status(one)
-            for one in new
-            if _status(one) != "processed"
-        }
-        return cls(len(new) - len(failed), count - len(new), failed)
 
     def tell(self, folder: str) -> None:
         for name, reason in self.failed.items():

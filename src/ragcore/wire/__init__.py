@@ -13,12 +13,16 @@ A plugin says what is peculiar to its service, and leaves the rest to the tables
   message are known. :class:`Phrase` adds a service's own words. :func:`said` finds the message in
   any shape of body, :func:`described` makes one of an exception.
   :func:`misdirected` says which address was asked; :func:`is_lost` finds where that may be wrong.
+- :func:`sent` sends a request over httpx, again where a connection that was kept had been closed.
 - :func:`event_stream` yields each :class:`Event` of a stream, :func:`lines` its lines;
   :func:`drained` frees the connection.
-- :func:`sent` sends a request over httpx, again where a connection that was kept had been closed.
-- :func:`decoded`, :func:`object_in`, :func:`text_and_thoughts`, :func:`finish_reason`,
-  :func:`count`, :func:`vector` and :func:`table` read the parts of an answer, in whatever shape a
-  service puts them; :func:`unlike` names the error of what is no answer.
+- :func:`decoded`, :func:`object_in`, :func:`text_in`, :func:`text_and_thoughts`,
+  :func:`finish_reason`, :func:`count`, :func:`counted`, :func:`usage_in`, :func:`vector` and
+  :func:`table` read the parts of an answer, in whatever shape a service puts them;
+  :func:`unlike` names the error of what is no answer.
+- :func:`chat_completion` and :class:`ChatReader` read chat completions, which many services answer
+  with: whole, and streamed as :func:`objects` up to :data:`DONE`; :func:`without_error` finds the
+  errors that come in their place.
 - :data:`ADDRESS`, :data:`HEADER`, :data:`HEADERS` and :data:`JSON` are checks of options:
   ``option("Base URL of the service.", default=None, check=ADDRESS)``.
 - :func:`retry_after`, :func:`split_thinking`, :class:`ThinkingSplitter` and :func:`redacted` are
@@ -87,15 +91,20 @@ and a stream in ``_completion.py``::
 
 from ragcore.wire._answers import (
     count,
+    counted,
     decoded,
     finish_reason,
     object_in,
     table,
     text_and_thoughts,
+    text_in,
     unlike,
+    usage_in,
     vector,
 )
+from ragcore.wire._chat import ChatReader, chat_completion
 from ragcore.wire._checks import ADDRESS, HEADER, HEADERS, JSON
+from ragcore.wire._objects import DONE, objects, without_error
 from ragcore.wire._phrases import Phrase
 from ragcore.wire._readers import Event, drained, event_stream, lines
 from ragcore.wire._redacted import redacted
@@ -107,13 +116,17 @@ from ragcore.wire._transport import translating, transport_error
 
 __all__ = [
     "ADDRESS",
+    "DONE",
     "HEADER",
     "HEADERS",
     "JSON",
+    "ChatReader",
     "Event",
     "Phrase",
     "ThinkingSplitter",
+    "chat_completion",
     "count",
+    "counted",
     "decoded",
     "described",
     "drained",
@@ -124,6 +137,7 @@ __all__ = [
     "lines",
     "misdirected",
     "object_in",
+    "objects",
     "redacted",
     "reported",
     "retry_after",
@@ -132,8 +146,11 @@ __all__ = [
     "split_thinking",
     "table",
     "text_and_thoughts",
+    "text_in",
     "translating",
     "transport_error",
     "unlike",
+    "usage_in",
     "vector",
+    "without_error",
 ]

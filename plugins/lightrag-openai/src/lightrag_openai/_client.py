@@ -15,20 +15,10 @@ from openai import APIConnectionError, AsyncOpenAI
 
 from lightrag_openai._endpoint import Endpoint
 from lightrag_openai._errors import table
-from lightrag_openai._fields import JSON
-from ragcore import OptionsError, ProviderError
-from ragcore.wire import (
-    drained,
-    event_stream,
-    misdirected,
-    object_in,
-    reported,
-    translating,
-    unlike,
-)
+from ragcore import OptionsError
+from ragcore.wire import object_in, objects, translating, without_error
 
-# Stands for ``[DONE]`` among events.
-DONE: JSON = {}
+JSON = dict[str, Any]
 
 # Whether a request goes over a connection that was not there before; said by our HTTP client.
 is_new: ContextVar[bool] = ContextVar("is_new", default=True)
@@ -82,41 +72,38 @@ class Client:
         """
         with translating(table(self.row.address_option)):
             response = await self._post(path, body)
-        answer = self._object_in(response.content, response.url)
-        return answer, response.headers.get("x-request-id")
+        return self._object_in(response), response.headers.get("x-request-id")
 
     async def events(self, path: str, body: JSON) -> AsyncGenerator[JSON, None]:
         """
-        Yield what the events of a stream say, up to :data:`DONE` or the end of the body.
-
-        A service that has not streamed its answer says all of it in one event.
+        Yield what the events of a stream say, as :func:`ragcore.wire.objects` does.
 
         Raises:
             ProviderError: An event reports an error, or is no JSON object.
         """
         with translating(table(self.row.address_option)):
             response = await self._post(path, body | {"stream": True}, stream=True)
-            async with aclosing(response):
-                pieces = response.aiter_bytes()
-                async with aclosing(event_stream(pieces, whole=True)) as events:
-                    async for event in events:
-                        if event.data.lstrip().startswith("[DONE]"):
-                            yield DONE
-                            break
-                        if not event.says_nothing:
-                            yield without_error(object_in(event.data, "JSON object"))
-                await drained(pieces)
+            async with (
+                aclosing(response),
+                aclosing(objects(response.aiter_bytes())) as found,
+            ):
+                async for each in found:
+                    yield each
 
     async def models(self) -> JSON:
         """Return what the service says of its models."""
         with translating(table(self.row.address_option)):
             response = await self.sdk.get("/models", **self._asking())
-        return self._object_in(response.content, response.url)
+        return self._object_in(response)
 
-    def strange(self, answer: object, wanted: str) -> ProviderError:
-        """Return the error that an *answer* stands for which is not what was *wanted*."""
-        error = unlike(answer, wanted)
-        return misdirected(error, str(self.sdk.base_url), self.row.address_option)
+    @property
+    def place(self) -> tuple[str, str]:
+        """The address, and the option that holds it: for errors of strange answers."""
+        return str(self.sdk.base_url), self.row.address_option
+
+    def _object_in(self, response: httpx2.Response) -> JSON:
+        url, option = str(response.url), self.row.address_option
+        return without_error(object_in(response.content, "JSON object", url, option))
 
     async def _post(self, path: str, body: JSON, *, stream: bool = False) -> httpx2.Response:
         while True:
@@ -134,13 +121,6 @@ class Client:
         options = {"headers": self.headers, "follow_redirects": False}
         return {"cast_to": httpx2.Response, "options": options}
 
-    def _object_in(self, body: bytes, url: httpx2.URL) -> JSON:
-        try:
-            answer = object_in(body, "JSON object")
-        except ProviderError as exc:
-            raise misdirected(exc, str(url), self.row.address_option) from exc.__cause__
-        return without_error(answer)
-
 
 def _has_hung_up(exc: BaseException | None) -> bool:
     """Whether the server has closed the connection, and answered nothing."""
@@ -149,15 +129,3 @@ def _has_hung_up(exc: BaseException | None) -> bool:
             return True
         exc = exc.__cause__
     return False
-
-
-def without_error(answer: JSON) -> JSON:
-    """
-    Return *answer*.
-
-    Raises:
-        ProviderError: It reports an error, as gateways do with status 200.
-    """
-    if error := answer.get("error"):
-        raise reported(error)
-    return answer

@@ -16,8 +16,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from lightrag_openai._client import Client
-from lightrag_openai._fields import JSON, text_in
+from lightrag_openai._client import JSON, Client
 from lightrag_openai.options import VectorOptions
 from ragcore import (
     ContextLengthError,
@@ -28,7 +27,7 @@ from ragcore import (
     UnsupportedError,
     Usage,
 )
-from ragcore.wire import count, table, vector
+from ragcore.wire import count, table, text_in, unlike, vector
 
 Vector = npt.NDArray[np.float32]
 
@@ -73,7 +72,7 @@ class OpenAIEmbedding:
     async def _ask(self, texts: Sequence[str], request: EmbeddingRequest) -> Embeddings:
         answer, _ = await self._client.answer("/embeddings", self._body(texts, request))
         if not isinstance(answer.get("data"), list):
-            raise self._client.strange(answer, "list of vectors")
+            raise unlike(answer, "list of vectors", *self._client.place)
         return _embeddings(answer, len(texts))
 
     def _body(self, texts: Sequence[str], request: EmbeddingRequest) -> JSON:
