@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ragcore._calls.attempts import Attempts
-from ragcore.errors import ProviderError, RagcoreError
+from ragcore.errors import AuthenticationError, ProviderError, RagcoreError
 from ragcore.options import Secret, without
 from ragcore.wire import described, transport_error
 
@@ -14,12 +14,13 @@ class AtTheEdge:
     """
     Says in any :class:`ProviderError` that passes who it was, and after how many attempts.
 
-    Services quote a key that they refuse: *secrets* are taken out of what they say. What the
+    Services quote a key that they refuse: *secrets* are taken out of what they say, and *keys*, the
+    options that hold them, are named. What the
     network raises, the built-in :exc:`TimeoutError` among it, becomes ragcore's own error, and so
     does whatever else a plugin lets through, which is not tried again.
     """
 
-    __slots__ = ("_attempts", "_distribution", "_model", "_provider", "_secrets")
+    __slots__ = ("_attempts", "_distribution", "_keys", "_model", "_provider", "_secrets")
 
     def __init__(
         self,
@@ -28,12 +29,15 @@ class AtTheEdge:
         model: str | None,
         secrets: Iterable[Secret] = (),
         attempts: Attempts | None = None,
+        *,
+        keys: str = "",
     ) -> None:
         self._distribution = distribution
         self._provider = provider
         self._model = model
         self._secrets = secrets
         self._attempts = attempts
+        self._keys = keys
 
     def __enter__(self) -> None:
         pass
@@ -58,8 +62,17 @@ class AtTheEdge:
         exc.model = exc.model or self._model
         if self._attempts is not None:
             exc.attempts = self._attempts.count or None
+        if isinstance(exc, AuthenticationError):
+            _name_keys(exc, self._keys)
         _cut(exc)
         _redact(exc, self._secrets)
+
+
+def _name_keys(exc: AuthenticationError, keys: str) -> None:
+    first, _, _ = keys.partition(" ")
+    # A plugin may know more of how one signs in.
+    if first and first not in str(exc):
+        exc.args = (f"{exc.args[0]}; is {keys} right?", *exc.args[1:])
 
 
 def _cut(exc: BaseException) -> None:

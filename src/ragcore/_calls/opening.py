@@ -29,6 +29,7 @@ from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import (
     SHORTEST,
     BindingOptions,
+    OptionField,
     Secret,
     Sources,
     holds_half,
@@ -75,9 +76,17 @@ class Service(Generic[ProviderT]):
         """What no message may show."""
         return tuple(_secrets_of(self.connection))
 
+    @functools.cached_property
+    def keys(self) -> str:
+        """The secret options that are set, or else all, with their variables."""
+        secret = [field for field in self.connection.fields() if field.secret]
+        given = [field for field in secret if getattr(self.connection, field.name)] or secret
+        return " or ".join(map(_named, given))
+
     def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
         """Name the provider in errors that pass, and keep the account's secrets out of them."""
-        return AtTheEdge(self.distribution, self.provider.name, None, self.secrets, attempts)
+        name = self.provider.name
+        return AtTheEdge(self.distribution, name, None, self.secrets, attempts, keys=self.keys)
 
     def redacted(self, text: str) -> str:
         """Return *text* with an ellipsis for each of the account's secrets."""
@@ -158,7 +167,7 @@ class Opening(Service[ProviderT]):
     def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
         """Name the model in errors that pass, and keep the account's secrets out of them."""
         name, model = self.provider.name, self.model_name
-        return AtTheEdge(self.distribution, name, model, self.secrets, attempts)
+        return AtTheEdge(self.distribution, name, model, self.secrets, attempts, keys=self.keys)
 
     def refuse(self, option: str, why: str) -> None:
         """
@@ -197,7 +206,7 @@ class Opening(Service[ProviderT]):
 
     def ask(self, function: str) -> Any:
         """
-        Call one of the provider's synchronous functions: ``describe`` or ``tokenizer``; blocks.
+        Call a synchronous function of the provider, such as its ``tokenizer``; blocks.
 
         It is handed the connection too if it has a parameter of that name.
         """
@@ -244,6 +253,11 @@ class Opening(Service[ProviderT]):
             if not callable(getattr(backend, method, None)):
                 raise self.broken(f"its backend is a {type(backend).__name__}, without {method}()")
             yield client, backend
+
+
+def _named(field: OptionField) -> str:
+    variables = " or ".join(field.variables)
+    return f"{field.name}= ({variables})" if variables else f"{field.name}="
 
 
 def _secrets_of(connection: BindingOptions) -> Iterator[Secret]:

@@ -25,6 +25,7 @@ _BY_STATUS: dict[int, _Kind] = {
     424: errors.UnavailableError,  # text-generation-inference, Bedrock: the model failed
     425: errors.UnavailableError,
     429: errors.RateLimitError,
+    501: errors.InvalidRequestError,  # llama.cpp: not started with --embeddings
     504: errors.RequestTimeoutError,
 }
 
@@ -136,6 +137,12 @@ def misdirected(error: errors.ProviderError, address: str, option: str) -> error
     asked = address.partition("?")[0]
     error.args = (f"{error.args[0]}; {asked} was asked: is {option}= right?", *error.args[1:])
     return error
+
+
+def is_lost(error: errors.ProviderError) -> bool:
+    """Whether *error* says that nothing is at an address, and not that a model is missing."""
+    is_about_model = re.search("model|deployment", str(error.args[0]), re.IGNORECASE)
+    return isinstance(error, errors.NotFoundError) and not is_about_model
 
 
 def _status_in(codes: tuple[str, ...]) -> int | None:
