@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,7 +14,7 @@ from ragcore.cli._explanation import Explained, explain
 from ragcore.cli._groups import Group, all_groups, groups_named
 from ragcore.cli._output import is_terminal, printable, write_json, write_table
 from ragcore.lightrag import ROLES
-from ragcore.options import OptionField, summary_of, to_json
+from ragcore.options import OptionField, nearest, summary_of, to_json
 
 _TITLES = ("option", "takes", "default", "scope", "variables", "flags", "help")
 _STACKS = ((0, 3), (1, 2), (6, 4, 5))
@@ -100,8 +99,8 @@ def _unknown_flag(unknown: Sequence[str], known: Sequence[str]) -> str:
     flags = [one.partition("=")[0] for one in unknown if one.startswith("--")]
     if not flags:
         return "A value belongs to no flag; BINDING comes first, and there is one."
-    close = difflib.get_close_matches(flags[0], known, n=1)
-    cure = f"Did you mean {close[0]}?" if close else "It may belong to a group that is not shown."
+    close = nearest(flags[0], known)
+    cure = f"Did you mean {close}?" if close else "It may belong to a group that is not shown."
     return f"No such flag: {flags[0]}. {cure}"
 
 

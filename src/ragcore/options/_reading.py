@@ -6,7 +6,6 @@ Each source is asked for each option; the strongest that has one is read, and on
 
 from __future__ import annotations
 
-import difflib
 import os
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ from ragcore.errors import OptionsError
 from ragcore.options._checks import holds_half
 from ragcore.options._declaration import OptionField
 from ragcore.options._group import Group, GroupT, made, raise_all
+from ragcore.options._nearest import nearest
 from ragcore.options._types import Unconvertible, from_text, from_value, says_nothing
 
 Origin = Literal["keyword", "bound", "role", "flag", "environment", ".env"]
@@ -289,10 +289,8 @@ def _unknown(
     for name in keywords:
         if name in known:
             continue
-        close = difflib.get_close_matches(name, offered, n=1)
-        cure = (
-            f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(offered))}"
-        )
+        close = nearest(name, offered)
+        cure = f"did you mean {close!r}?" if close else f"there are: {', '.join(sorted(offered))}"
         shown = name if name.isidentifier() else repr(name)
         problems.append(f"{shown}: unknown option; {cure}")
     return problems
