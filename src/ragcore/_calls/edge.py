@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from ragcore._calls.attempts import Attempts
 from ragcore.errors import ProviderError, RagcoreError
 from ragcore.options import Secret, without
 from ragcore.wire import described, transport_error
 
+if TYPE_CHECKING:
+    from ragcore._calls.setup import Setup
+
 
 class AtTheEdge:
     """
     Says in any :class:`ProviderError` that passes who it was, and after how many attempts.
 
-    Services quote a key that they refuse: *secrets* are taken out of what they say. What the
-    network raises, the built-in :exc:`TimeoutError` among it, becomes ragcore's own error, and so
-    does whatever else a plugin lets through, which is not tried again.
+    Services quote a key that they refuse: *secrets* are taken out of what they say. Options that
+    are in doubt are named, as *setup* knows them. What the network raises, the built-in
+    :exc:`TimeoutError` among it, becomes ragcore's own error, and so does whatever else a plugin
+    lets through, which is not tried again.
     """
 
-    __slots__ = ("_attempts", "_distribution", "_model", "_provider", "_secrets")
+    __slots__ = ("_attempts", "_distribution", "_model", "_provider", "_secrets", "_setup")
 
     def __init__(
         self,
@@ -28,12 +33,15 @@ class AtTheEdge:
         model: str | None,
         secrets: Iterable[Secret] = (),
         attempts: Attempts | None = None,
+        *,
+        setup: Setup | None = None,
     ) -> None:
         self._distribution = distribution
         self._provider = provider
         self._model = model
         self._secrets = secrets
         self._attempts = attempts
+        self._setup = setup
 
     def __enter__(self) -> None:
         pass
@@ -54,6 +62,9 @@ class AtTheEdge:
 
     def tell(self, exc: ProviderError) -> None:
         """Say in *exc* what is known here, and nothing that must not be known elsewhere."""
+        if exc.provider is None and self._setup and exc.args:
+            # What has a provider was told before.
+            exc.args = ("; ".join([str(exc.args[0]), *self._setup.doubts(exc)]), *exc.args[1:])
         exc.provider = exc.provider or self._provider
         exc.model = exc.model or self._model
         if self._attempts is not None:

@@ -19,6 +19,7 @@ import attrs
 from ragcore._calls.attempts import Attempts
 from ragcore._calls.edge import AtTheEdge
 from ragcore._calls.held import KEEP_ALIVE, borrowed
+from ragcore._calls.setup import Setup
 from ragcore._discovery.code import code, code_in_thread
 from ragcore._discovery.host_options import HostCompletionOptions, HostEmbeddingOptions, HostOptions
 from ragcore._discovery.loading import registry
@@ -53,12 +54,14 @@ class Service(Generic[ProviderT]):
         distribution: The package that brings it.
         connection: The options that say where and who.
         host: The host's own options.
+        setup: What *connection* was read from.
     """
 
     provider: ProviderT
     distribution: str
     connection: BindingOptions
     host: Any
+    setup: Setup = attrs.field(eq=False, repr=False)
 
     @functools.cached_property
     def retry(self) -> Retry:
@@ -73,7 +76,8 @@ class Service(Generic[ProviderT]):
 
     def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
         """Name the provider in errors that pass, and keep the account's secrets out of them."""
-        return AtTheEdge(self.distribution, self.provider.name, None, self.secrets, attempts)
+        name = self.provider.name
+        return AtTheEdge(self.distribution, name, None, self.secrets, attempts, setup=self.setup)
 
     def redacted(self, text: str) -> str:
         """Return *text* with an ellipsis for each of the account's secrets."""
@@ -153,7 +157,7 @@ class Opening(Service[ProviderT]):
     def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
         """Name the model in errors that pass, and keep the account's secrets out of them."""
         name, model = self.provider.name, self.model_name
-        return AtTheEdge(self.distribution, name, model, self.secrets, attempts)
+        return AtTheEdge(self.distribution, name, model, self.secrets, attempts, setup=self.setup)
 
     def refuse(self, option: str, why: str) -> None:
         """
@@ -275,7 +279,8 @@ def resolve_service(name: str, options: Mapping[str, Any]) -> Service[Any]:
     """Find the provider of that *name*, and read the options of its connection."""
     provider = registry().any_provider(name)
     connection, host = read([provider.connection, HostOptions], options)
-    return Service(provider, registry().distribution_of(provider), connection, host)
+    setup = Setup.of(connection, options, None)
+    return Service(provider, registry().distribution_of(provider), connection, host, setup)
 
 
 def _opening(
@@ -294,6 +299,7 @@ def _opening(
         connection=connection,
         options=options,
         host=host,
+        setup=Setup.of(connection, given, sources),
     )
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-import typing
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
 from ragcore._calls.opening import Opening, resolve_embedding
+from ragcore._calls.setup import address_field, is_key
 from ragcore._discovery.loading import registry
 from ragcore.errors import ProviderError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.lightrag._asking import resolved
 from ragcore.lightrag._embedding import Words, embedding, is_asymmetric, prefix_fields
 from ragcore.lightrag._keeper import EMBEDDINGS, engines_limit
-from ragcore.lightrag._roles import DEFAULT_MODEL, Completer, address_field, model_field
+from ragcore.lightrag._roles import DEFAULT_MODEL, Completer, model_field
 from ragcore.lightrag._tokenizer import of_openings
 from ragcore.lightrag._variables import (
     NO_MODEL,
@@ -29,7 +29,7 @@ from ragcore.lightrag._variables import (
     meant,
     values,
 )
-from ragcore.options import BindingOptions, Bound, OptionField, Secret
+from ragcore.options import BindingOptions, Bound, OptionField
 
 if TYPE_CHECKING:
     import argparse
@@ -376,7 +376,7 @@ class _Choice:
         if host.value in _THE_SDKS_OWN:
             host = Bound(host.variable)
         self._check_use(host, address, key, who)
-        if key.value is not None and who is not None and not _is_secret(who):
+        if key.value is not None and who is not None and not is_key(who):
             # A class in LightRAG's style has a str.
             key = Bound(key.variable, key.value.get())
         pairs = ((address, host), (who, key))
@@ -434,10 +434,5 @@ class _Choice:
 def _key_field(connection: type[BindingOptions]) -> OptionField | None:
     """Return the option that says who asks; None if there is not one, but several."""
     fields = connection.fields()
-    keys = [f for f in fields if f.name == "api_key"] or [f for f in fields if _is_secret(f)]
+    keys = [f for f in fields if f.name == "api_key"] or [f for f in fields if is_key(f)]
     return keys[0] if len(keys) == 1 else None
-
-
-def _is_secret(field: OptionField) -> bool:
-    # Headers can be secret, too, but are no key.
-    return Secret in (field.type, *typing.get_args(field.type))

@@ -12,7 +12,7 @@ A plugin says what is peculiar to its service, and leaves the rest to the tables
 - :func:`reported` names the error that a body describes, :func:`http_error` one whose status and
   message are known. :class:`Phrase` adds a service's own words. :func:`said` finds the message in
   any shape of body, :func:`described` makes one of an exception.
-  :func:`misdirected` says which address was asked.
+  :func:`misdirected` says which address was asked, where :func:`is_lost` finds the answer strange.
 - :func:`event_stream` yields each :class:`Event` of a stream, :func:`lines` its lines;
   :func:`drained` frees the connection.
 - :func:`decoded`, :func:`text_and_thoughts`, :func:`finish_reason`, :func:`count` and
@@ -88,7 +88,7 @@ from ragcore.wire._checks import ADDRESS, HEADER, HEADERS, JSON
 from ragcore.wire._phrases import Phrase
 from ragcore.wire._readers import Event, drained, event_stream, lines
 from ragcore.wire._redacted import redacted
-from ragcore.wire._reported import http_error, misdirected, reported, retry_after
+from ragcore.wire._reported import http_error, is_lost, misdirected, reported, retry_after
 from ragcore.wire._said import described, said
 from ragcore.wire._thinking import ThinkingSplitter, split_thinking
 from ragcore.wire._transport import translating, transport_error
@@ -108,6 +108,7 @@ __all__ = [
     "event_stream",
     "finish_reason",
     "http_error",
+    "is_lost",
     "lines",
     "misdirected",
     "redacted",

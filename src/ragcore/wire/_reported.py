@@ -142,6 +142,12 @@ def misdirected(error: errors.ProviderError, address: str, option: str) -> error
     return error
 
 
+def is_lost(error: errors.ProviderError) -> bool:
+    """Whether the service knows of nothing at the address, rather than of no such model."""
+    is_about_model = re.search("model|deployment", str(error), re.IGNORECASE)
+    return isinstance(error, errors.NotFoundError) and not is_about_model
+
+
 def _status_in(codes: tuple[str, ...]) -> int | None:
     numbers = (int(code) for code in codes if re.fullmatch(r"[45]\d\d", code))
     named = (_STATUS_OF_CODE[code] for code in codes if code in _STATUS_OF_CODE)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ragcore import (
     AuthenticationError,
     ContentFilterError,
-    NotFoundError,
     OptionsError,
     ProviderError,
     RagcoreError,
     RequestTimeoutError,
     UnavailableError,
 )
-from ragcore.wire import misdirected, reported
+from ragcore.wire import is_lost, misdirected, reported
 
 Row = Callable[[Any], RagcoreError]
 
@@ -34,17 +32,11 @@ def table(address_option: str) -> Mapping[str, Row]:
 
     def by_status(exc: Any) -> ProviderError:
         error = _by_status(exc)
-        if _is_lost(error):
+        if is_lost(error):
             return misdirected(error, str(exc.response.url), address_option)
         return error
 
     return {name: by_status if row is _by_status else row for name, row in TABLE.items()}
-
-
-def _is_lost(error: ProviderError) -> bool:
-    """Whether the service knows of nothing at the address: it may be another's."""
-    is_about_model = re.search("model|deployment", str(error), re.IGNORECASE)
-    return isinstance(error, NotFoundError) and not is_about_model
 
 
 # Each class of the SDK has its row, so that a new one is noticed; by name, since not every release
