@@ -29,7 +29,7 @@ from ragcore.errors import (
     ProviderError,
     TruncatedResponseError,
 )
-from ragcore.options import merge, refuse_twice
+from ragcore.options import refuse_twice
 from ragcore.wire import JSON
 
 Format = JSONObject | JSONSchema
@@ -189,7 +189,7 @@ class AskedCompletion:
         """
         messages = self._seen(opening)
         messages, asked_format, rung = self._formatted(messages, opening)
-        options = merge(opening.options, self.options)
+        options = opening.with_options_of_call(self.options)
         if self.max_output_tokens is not None:
             refuse_twice(options, "max_output_tokens")
         request = CompletionRequest(

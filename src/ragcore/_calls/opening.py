@@ -21,7 +21,12 @@ from ragcore._calls.edge import AtTheEdge
 from ragcore._calls.held import KEEP_ALIVE, borrowed
 from ragcore._calls.setup import Setup
 from ragcore._discovery.code import code, code_in_thread
-from ragcore._discovery.host_options import HostCompletionOptions, HostEmbeddingOptions, HostOptions
+from ragcore._discovery.host_options import (
+    CALLS,
+    HostCompletionOptions,
+    HostEmbeddingOptions,
+    HostOptions,
+)
 from ragcore._discovery.loading import registry
 from ragcore._records import Capabilities, Retry
 from ragcore.errors import OptionsError, PluginError, UnsupportedError
@@ -32,6 +37,7 @@ from ragcore.options import (
     Secret,
     Sources,
     holds_half,
+    merge,
     read,
     secrets_in,
     without,
@@ -158,6 +164,15 @@ class Opening(Service[ProviderT]):
         """Name the model in errors that pass, and keep the account's secrets out of them."""
         name, model = self.provider.name, self.model_name
         return AtTheEdge(self.distribution, name, model, self.secrets, attempts, setup=self.setup)
+
+    def with_options_of_call(self, options: Mapping[str, Any]) -> BindingOptions:
+        """
+        Return the model's options, and over them those of a call.
+
+        Raises:
+            OptionsError: With every problem.
+        """
+        return merge(self.options, options, (type(self.connection), type(self.host)))
 
     def refuse(self, option: str, why: str) -> None:
         """
@@ -286,12 +301,14 @@ def resolve_service(name: str, options: Mapping[str, Any]) -> Service[Any]:
 def _opening(
     provider: ProviderT,
     model_name: str,
-    host_group: type[BindingOptions],
+    host_group: type[HostOptions],
     given: Mapping[str, Any],
     sources: Sources | None,
 ) -> Opening[ProviderT]:
     groups = [provider.connection, provider.options, host_group]
-    connection, options, host = read(groups, given, sources=sources)
+    method, names = CALLS[host_group]
+    of_calls = {name: f"is said in a call: model.{method}(…, {name}=…)" for name in names}
+    connection, options, host = read(groups, given, sources=sources, elsewhere=of_calls)
     return Opening(
         provider=provider,
         distribution=registry().distribution_of(provider),
