@@ -327,10 +327,8 @@ async def test_what_is_said_in_a_call_is_no_option_of_a_model() -> None:
             await model.complete("hi", retry_attempts=2)
 
     assert opened.value.problems == ("system: is said in a call: model.complete(…, system=…)",)
-    assert called.value.problems == (
-        "retry_attempts: is set when the model is opened, not for a single call "
-        "@ ragcore.retry_attempts",
-    )
+    (problem,) = called.value.problems
+    assert problem.startswith("retry_attempts: is set when the model is opened, not for a single")
 
 
 async def test_a_model_says_what_it_is(model: ragcore.CompletionModel) -> None:

@@ -28,6 +28,7 @@ from ragcore._discovery.host_options import (
     HostOptions,
 )
 from ragcore._discovery.loading import registry
+from ragcore._discovery.misspelt import tell_misspelt_once
 from ragcore._records import Capabilities, Retry
 from ragcore.errors import OptionsError, PluginError, UnsupportedError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
@@ -305,6 +306,7 @@ def _opening(
     given: Mapping[str, Any],
     sources: Sources | None,
 ) -> Opening[ProviderT]:
+    tell_misspelt_once()
     groups = [provider.connection, provider.options, host_group]
     method, names = CALLS[host_group]
     of_calls = {name: f"is said in a call: model.{method}(…, {name}=…)" for name in names}

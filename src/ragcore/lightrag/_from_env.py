@@ -11,6 +11,7 @@ import attrs
 from ragcore._calls.opening import Opening, resolve_embedding
 from ragcore._calls.setup import address_field, is_key
 from ragcore._discovery.loading import registry
+from ragcore._discovery.misspelt import tell_misspelt
 from ragcore.errors import ProviderError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.lightrag._asking import resolved
@@ -20,7 +21,10 @@ from ragcore.lightrag._roles import DEFAULT_MODEL, Completer, model_field
 from ragcore.lightrag._tokenizer import of_openings
 from ragcore.lightrag._variables import (
     NO_MODEL,
+    OPENAI_AND_OLLAMA,
+    PREFIXES,
     ROLES,
+    VARIABLES,
     EmbeddingVariables,
     Environment,
     LLMVariables,
@@ -38,9 +42,6 @@ if TYPE_CHECKING:
 
 
 Provider = CompletionProvider | EmbeddingProvider
-
-# LightRAG's name for two providers at once.
-_OPENAI_AND_OLLAMA = "openai-ollama"
 
 # What LightRAG takes where no variable says anything.
 _BINDING = "ollama"
@@ -99,6 +100,7 @@ def from_env(
         OptionsError: With all problems of all roles and of the embedding, each with its variable.
     """
     variables = meant(os.environ if environ is None else environ)
+    tell_misspelt(variables, VARIABLES, PREFIXES)
     environment = Environment(variables, {} if flags is None else vars(flags))
     completers = {role: _completer(environment, role) for role in (None, *ROLES)}
     embeds = _embedder(environment)
@@ -155,7 +157,7 @@ def _completer(environment: Environment, role: str | None) -> Completer | None:
 def _llm_binding(said: Mapping[str, Said]) -> Said:
     """Return the name or alias of the provider that completes."""
     binding = said.get("llm_binding", Said("LLM_BINDING", _BINDING))
-    is_both = binding.value == _OPENAI_AND_OLLAMA
+    is_both = binding.value == OPENAI_AND_OLLAMA
     return attrs.evolve(binding, value="openai") if is_both else binding
 
 
@@ -211,7 +213,7 @@ def _embedder(environment: Environment) -> Embedder | None:
 
 def _embedding_binding(base: Mapping[str, Said], said: Mapping[str, Said]) -> Said:
     llm = base.get("llm_binding")
-    if llm is not None and llm.value == _OPENAI_AND_OLLAMA:
+    if llm is not None and llm.value == OPENAI_AND_OLLAMA:
         return attrs.evolve(llm, value="ollama")
     return said.get("embedding_binding", Said("EMBEDDING_BINDING", _BINDING))
 

@@ -7,15 +7,17 @@ They are declared as options are: types, ranges and messages come for free.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 
+from ragcore._discovery.loading import registry
 from ragcore.errors import OptionsError, RagcoreError
 from ragcore.options import (
     BindingOptions,
     Bound,
+    Found,
     OptionField,
     Secret,
     Sources,
@@ -30,6 +32,12 @@ _log = logging.getLogger("ragcore")
 NO_MODEL = "?"
 
 ROLES = ("extract", "keyword", "query", "vlm")
+
+# What a variable begins with that is for one role alone.
+PREFIXES = tuple(f"{role.upper()}_" for role in ROLES)
+
+# LightRAG's name for two providers at once.
+OPENAI_AND_OLLAMA = "openai-ollama"
 
 
 class LLMVariables(BindingOptions, binding="lightrag_llm"):
@@ -110,6 +118,20 @@ class EmbeddingVariables(BindingOptions, binding="lightrag_embedding"):
 VARIABLES: tuple[type[BindingOptions], ...] = (LLMVariables, EmbeddingVariables)
 
 
+def unknown_bindings(offers: Iterable[Found]) -> list[str]:
+    """Say which of *offers*, of LightRAG's own variables, name a provider that is not there."""
+    find = {
+        "llm_binding": registry().completion_provider,
+        "embedding_binding": registry().embedding_provider,
+    }
+    problems = Problems()
+    for offer in offers:
+        if offer.field.name in find and offer.raw not in (OPENAI_AND_OLLAMA, "None"):
+            with problems.noted(offer.name):
+                find[offer.field.name](offer.raw)
+    return problems.found
+
+
 @attrs.frozen
 class Said(Bound):
     """
@@ -143,6 +165,11 @@ class Problems:
         """Note what a block raises, each after *asked_by*, and go on after it."""
         return _Noted(self, f"{asked_by}: " if asked_by else "")
 
+    @property
+    def found(self) -> list[str]:
+        """What was noted, each thing once."""
+        return list(self._found)
+
     def raise_all(self) -> None:
         """
         Raise what was found, if anything was.
@@ -154,7 +181,7 @@ class Problems:
         match list(self._found.items()):
             case [(problem, error)] if error is not OptionsError:
                 raise error(problem)
-        raise_all(list(self._found))
+        raise_all(self.found)
 
 
 @attrs.frozen
@@ -232,8 +259,4 @@ def meant(environ: Mapping[str, str]) -> dict[str, str]:
 _LIGHTRAGS = [name for group in VARIABLES for field in group.fields() for name in field.variables]
 # Another program's, but LightRAG reads them so.
 _AWS = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
-_NONE_IS_UNSET = {
-    prefix + name
-    for prefix in ("", *(f"{role.upper()}_" for role in ROLES))
-    for name in (*_LIGHTRAGS, *_AWS)
-}
+_NONE_IS_UNSET = {prefix + name for prefix in ("", *PREFIXES) for name in (*_LIGHTRAGS, *_AWS)}
