@@ -9,7 +9,7 @@ import attrs
 
 from ragcore.cli._environment import Environment, is_confidential, is_from_file
 from ragcore.errors import OptionsError
-from ragcore.lightrag._variables import VARIABLES, unknown_bindings
+from ragcore.lightrag import VARIABLES, unknown_bindings
 from ragcore.options import (
     SHORTEST,
     BindingOptions,

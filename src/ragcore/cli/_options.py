@@ -14,7 +14,7 @@ from ragcore.cli._environment import env_file_options, environment, is_confident
 from ragcore.cli._explanation import Explained, explain
 from ragcore.cli._groups import Group, all_groups, groups_named
 from ragcore.cli._output import is_terminal, printable, write_json, write_table
-from ragcore.lightrag._variables import PREFIXES, ROLES, VARIABLES
+from ragcore.lightrag import ROLES, VARIABLES
 from ragcore.options import OptionField, nearest, summary_of, to_json
 
 _TITLES = ("option", "takes", "default", "scope", "variables", "flags", "help")
@@ -60,7 +60,7 @@ def options(
         sources = there.unchecked_sources(flags=from_flags, role=role)
         explanations = [(group, *explain(group, there, sources)) for group in groups]
         names = {**sources.dotenv, **sources.environ}
-        _write_explained(explanations, misspelt(names, VARIABLES, PREFIXES), as_json=as_json)
+        _write_explained(explanations, misspelt(names, VARIABLES, ROLES), as_json=as_json)
         return
     if flags or role or env_file or trust_env_file:
         raise click.UsageError("What sets options, or says where they are set, needs --explain.")

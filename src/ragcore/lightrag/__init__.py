@@ -36,7 +36,7 @@ from ragcore.lightrag._embedding import embedding_func
 from ragcore.lightrag._from_env import from_env
 from ragcore.lightrag._roles import role_llm_configs
 from ragcore.lightrag._tokenizer import tokenizer
-from ragcore.lightrag._variables import ROLES, VARIABLES
+from ragcore.lightrag._variables import ROLES, VARIABLES, unknown_bindings
 
 if TYPE_CHECKING:
     from ragcore.lightrag._engine import EmbeddingFunc, wrap_embedding_func_with_attrs
@@ -54,6 +54,7 @@ __all__ = [
     "llm_model_func",
     "role_llm_configs",
     "tokenizer",
+    "unknown_bindings",
     "wrap_embedding_func_with_attrs",
 ]
 

@@ -22,7 +22,6 @@ from ragcore.lightrag._tokenizer import of_openings
 from ragcore.lightrag._variables import (
     NO_MODEL,
     OPENAI_AND_OLLAMA,
-    PREFIXES,
     ROLES,
     VARIABLES,
     EmbeddingVariables,
@@ -100,7 +99,7 @@ def from_env(
         OptionsError: With all problems of all roles and of the embedding, each with its variable.
     """
     variables = meant(os.environ if environ is None else environ)
-    tell_misspelt(variables, VARIABLES, PREFIXES)
+    tell_misspelt(variables, VARIABLES, ROLES)
     environment = Environment(variables, {} if flags is None else vars(flags))
     completers = {role: _completer(environment, role) for role in (None, *ROLES)}
     embeds = _embedder(environment)

@@ -33,9 +33,6 @@ NO_MODEL = "?"
 
 ROLES = ("extract", "keyword", "query", "vlm")
 
-# What a variable begins with that is for one role alone.
-PREFIXES = tuple(f"{role.upper()}_" for role in ROLES)
-
 # LightRAG's name for two providers at once.
 OPENAI_AND_OLLAMA = "openai-ollama"
 
@@ -259,4 +256,8 @@ def meant(environ: Mapping[str, str]) -> dict[str, str]:
 _LIGHTRAGS = [name for group in VARIABLES for field in group.fields() for name in field.variables]
 # Another program's, but LightRAG reads them so.
 _AWS = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
-_NONE_IS_UNSET = {prefix + name for prefix in ("", *PREFIXES) for name in (*_LIGHTRAGS, *_AWS)}
+_NONE_IS_UNSET = {
+    prefix + name
+    for prefix in ("", *(f"{role.upper()}_" for role in ROLES))
+    for name in (*_LIGHTRAGS, *_AWS)
+}
