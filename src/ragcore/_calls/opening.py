@@ -19,6 +19,7 @@ import attrs
 from ragcore._calls.attempts import Attempts
 from ragcore._calls.edge import AtTheEdge
 from ragcore._calls.held import KEEP_ALIVE, borrowed
+from ragcore._calls.scheme import Scheme
 from ragcore._calls.setup import Setup
 from ragcore._discovery.code import code, code_in_thread
 from ragcore._discovery.host_options import (
@@ -155,6 +156,14 @@ class Opening(Service[ProviderT]):
     def capabilities(self) -> Capabilities:
         """What the model can do."""
         return self.provider.capabilities_of(self.model_name)
+
+    @functools.cached_property
+    def scheme(self) -> Scheme:
+        """What the service speaks at the user's address."""
+        scheme = Scheme.of(self.setup)
+        # Who may be silent for as long as it takes computes here, and asks nobody.
+        scheme.is_settled |= self.provider.retry.idle_timeout is None
+        return scheme
 
     @property
     def think_tags(self) -> bool | Literal["open"]:

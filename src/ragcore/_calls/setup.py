@@ -54,6 +54,12 @@ class Setup:
         return cls(connection, {name: by for name, by in names.items() if by != name})
 
     @property
+    def address_option(self) -> str:
+        """What to call the option that holds the address; empty if there is none."""
+        field = address_field(type(self.connection))
+        return self._named(field) if field else ""
+
+    @property
     def address(self) -> str | None:
         """What the user says of where the service is, without a password; None if nothing."""
         field = address_field(type(self.connection))
