@@ -23,6 +23,8 @@ from ragcore.errors import ProviderError
 
 # Seconds: for the first answer, before it is looked; and for what is looked at.
 _PATIENCE, _LIMIT = 0.5, 1.0
+# What servers with TLS answer to who speaks without: that this is wrong, or where it is right.
+_NO_ANSWERS = (b"3", b"400")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -98,7 +100,7 @@ async def _speaks_http(host: str, port: int) -> bool:
         async with asyncio.timeout(_LIMIT):
             reader, writer = await asyncio.open_connection(host, port)
             writer.write(f"HEAD / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-            answer = await reader.read(5)
+            version, _, status = (await reader.readline()).partition(b" ")
             writer.close()
-            return answer == b"HTTP/"
+            return version.startswith(b"HTTP/") and not status.startswith(_NO_ANSWERS)
     return False
