@@ -65,6 +65,7 @@ def test_version_and_help_are_there() -> None:
         "env-sample",
         "options",
         "providers",
+        "rag",
     ]
 
 

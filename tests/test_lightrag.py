@@ -64,6 +64,7 @@ from ragcore.lightrag._tokenizer import Tiktoken, Utf8, stand_in
 from ragcore.testing import DIMENSIONS, Delay, FakeClock, Script, plugin, scripted
 
 ONCE = Retry(attempts=1)
+PNG = b"\x89PNG\r\n\x1a\n".ljust(20, b"\0")
 
 
 @pytest.fixture(autouse=True)
@@ -309,13 +310,35 @@ async def test_cut_before_the_first_word_is_the_engines_error(stream: bool) -> N
         await answering(step)("A story", stream=stream)
 
 
+async def test_messages_take_the_place_of_all_others() -> None:
+    """As programs for pictures pass them (RAG-Anything): OpenAI's list, with its parts."""
+    picture = "data:image/png;base64," + base64.b64encode(PNG).decode()
+    parts = [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": picture}},
+    ]
+    script = Script("A tower.")
+
+    answer = await llm_model_func("scripted:any", script=script)(
+        "",
+        "unused",
+        messages=[{"role": "system", "content": "Look."}, {"role": "user", "content": parts}],
+    )
+
+    [request] = script.requests
+    assert answer == "A tower."
+    assert isinstance(request, CompletionRequest)
+    assert [message.content for message in request.messages] == ["Look.", "What is it?"]
+    assert request.messages[1].images == (Image.from_bytes(PNG),)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"enable_cot": True}, "<think>Let me see. Well.</think>Goethe."),
-        ({}, "Goethe."),
-        ({"enable_cot": True, "response_format": {"type": "json_object"}}, "Goethe."),
+        ({"enable_cot": True}, '<think>Let me see. Well.</think>["Goethe", {}]'),
+        ({}, '["Goethe", {}]'),
+        ({"enable_cot": True, "response_format": {"type": "array"}}, '["Goethe", {}]'),
     ],
 )
 async def test_reasoning_is_shown_when_asked(
@@ -325,11 +348,11 @@ async def test_reasoning_is_shown_when_asked(
     chunks = [
         Chunk(reasoning="Let me see."),
         Chunk(reasoning=" Well."),
-        Chunk("Goe"),
-        Chunk("the."),
+        Chunk('["Goe'),
+        Chunk('the", {}]'),
         Chunk(finish_reason="stop"),
     ]
-    step = chunks if stream else Completion("Goethe.", reasoning="Let me see. Well.")
+    step = chunks if stream else Completion('["Goethe", {}]', reasoning="Let me see. Well.")
 
     answer = await answering(step)("Who wrote Faust?", stream=stream, **arguments)
     told = "".join(await read(answer)) if stream else answer
@@ -1192,6 +1215,89 @@ def test_the_real_engine_asks_in_two_loops() -> None:
     assert {answer["text"] for answer in answers} == {"Ada did."}
     assert all(answer["chunks"] for answer in answers)
     assert all(answer["entities"] for answer in answers if answer["mode"] != "naive")
+
+
+@pytest.mark.parametrize(
+    "server", ["obeys", "refuses objects", "refuses JSON", "ignores JSON", "fences", "thinks"]
+)
+def test_the_real_engine_gets_json_from_any_server(server: str) -> None:
+    """It extracts and looks for keywords in JSON, however that comes; all modes answer."""
+    ended = python(
+        f"server = {server!r}\n"
+        + textwrap.dedent(
+            """
+            import json, logging, tempfile
+            from lightrag import LightRAG, QueryParam
+            from ragcore import Completion, InvalidRequestError, JSONObject
+            from ragcore.lightrag import embedding_func, tokenizer
+            logging.disable(logging.WARNING)
+
+            GRAPH = json.dumps({
+                "entities": [
+                    {"name": "Ada Lovelace", "type": "person", "description": "Wrote programs."},
+                    {"name": "Charles Babbage", "type": "person", "description": "Built machines."},
+                ],
+                "relationships": [
+                    {"source": "Ada Lovelace", "target": "Charles Babbage",
+                     "keywords": "programming", "description": "She programmed for him."},
+                ],
+            })
+            KEYWORDS = json.dumps(
+                {"high_level_keywords": ["programming"], "low_level_keywords": ["Ada Lovelace"]}
+            )
+
+            def said(request):
+                everything = " ".join(message.content for message in request.messages)
+                if "high_level_keywords" in everything:
+                    return KEYWORDS
+                if "relationships" in everything and "entities" in everything:
+                    return GRAPH
+                return "Ada did."
+
+            def answer(request):
+                if not hasattr(request, "messages"):
+                    return None
+                wanted, text = request.response_format, said(request)
+                if wanted and (server == "refuses JSON" or (
+                    server == "refuses objects" and isinstance(wanted, JSONObject)
+                )):
+                    raise InvalidRequestError("'response_format.type' must be 'text'", status=400)
+                if wanted and server == "ignores JSON":
+                    return "Gladly! I have found much, but no braces."
+                if text != "Ada did." and server == "fences":
+                    return f"Here it is:\\n```json\\n{text}\\n```"
+                if text != "Ada did." and server == "thinks":
+                    return Completion("", reasoning=f"The answer is {text}")
+                return text
+
+            async def main(folder):
+                script = Script(forever=answer)
+                rag = LightRAG(
+                    working_dir=folder,
+                    llm_model_func=llm_model_func("scripted:any", script=script),
+                    embedding_func=embedding_func("scripted:any", script=script),
+                    tokenizer=tokenizer("scripted:any", script=script),
+                    entity_extraction_use_json=True,
+                )
+                await rag.initialize_storages()
+                await rag.ainsert("Ada Lovelace wrote the first program.")
+                for mode in ("naive", "local", "global", "hybrid"):
+                    param = QueryParam(mode=mode, enable_rerank=False)
+                    found = await rag.aquery_llm("Who?!", param)
+                    counts = {kind: len(rows) for kind, rows in found["data"].items()}
+                    print(json.dumps({"text": found["llm_response"]["content"], **counts}))
+                await rag.finalize_storages()
+
+            with tempfile.TemporaryDirectory() as folder:
+                asyncio.run(main(folder))
+            """
+        )
+    )
+    naive, *others = [json.loads(line) for line in ended.stdout.splitlines()]
+
+    assert (ended.stderr, ended.returncode) == ("", 0)
+    assert [answer["text"] for answer in (naive, *others)] == ["Ada did."] * 4
+    assert all(answer["entities"] and answer["relationships"] for answer in others)
 
 
 @pytest.mark.skipif(

@@ -25,7 +25,12 @@ from ragcore import (
 from ragcore.lightrag import DropIn, aclose, configured_model, declares
 from ragcore.testing import DIMENSIONS, Script, scripted
 
-ACME = DropIn("scripted", {"key": "api_key", "num_predict": "max_tokens"}, ("options",))
+ACME = DropIn(
+    "scripted",
+    {"key": "api_key", "num_predict": "max_tokens"},
+    ("options",),
+    left_out=frozenset({"tools"}),
+)
 acme_complete = ACME.completes("acme_complete")
 
 
@@ -93,6 +98,41 @@ async def test_a_call_streams_as_llm_model_func_does() -> None:
     assert [piece async for piece in pieces] == ["Goe", "the"]
 
 
+@pytest.mark.parametrize("cot_last", [False, True])
+async def test_flags_may_be_given_by_position(cot_last: bool) -> None:
+    """LightRAG's functions have them in one of two orders."""
+    script = Script(Completion("{}", reasoning="Well …"), Completion("Goethe", reasoning="Well …"))
+    complete = ACME.completes("acme_complete", "any", cot_last=cot_last)
+    asks_for_json = (True, False, False) if cot_last else (False, True, False)
+    shows_thoughts = (False, False, True) if cot_last else (True, False, False)
+
+    plain = await complete("Who?", None, [], *asks_for_json, script=script)
+    thoughtful = await complete("Who?", None, [], *shows_thoughts, script=script)
+
+    assert (plain, thoughtful) == ("{}", "<think>Well …</think>Goethe")
+
+
+async def test_what_says_nothing_is_not_set(caplog: pytest.LogCaptureFixture) -> None:
+    """None and an empty text; what LightRAG's own function drops is left out, and said once."""
+    script = Script(forever="Goethe")
+    arguments: dict[str, Any] = {"key": "", "options": {"seed": None}, "num_ctx": None, "tools": []}
+
+    for _ in range(2):
+        await ACME.complete("any", "Who?", script=script, **arguments)
+
+    request = script.requests[-1]
+    assert isinstance(request, CompletionRequest)
+    assert request.options.asdict() == {}
+    assert caplog.text.count("tools is left out") == 1
+
+
+@pytest.mark.parametrize("options", ["num_ctx=1", 5, [1, 2]])
+async def test_a_box_holds_a_dict(options: Any) -> None:
+    """Or what can be made one."""
+    with pytest.raises(OptionsError, match=r"options: .* is not a dict of options"):
+        await ACME.complete("any", "Who?", script=Script(), options=options)
+
+
 async def test_an_unknown_argument_is_named() -> None:
     """Beside all else that is wrong with what opens the model."""
     with pytest.raises(OptionsError, match=r"(?s)temprature: .*\?.*num_ctx: 'many' is"):
@@ -129,30 +169,44 @@ async def test_an_embedding_is_the_engines_own() -> None:
     assert (request.input_type, request.dimensions) == ("query", None)
 
 
-@pytest.mark.parametrize("can_choose", [True, False])
-async def test_called_directly_it_asks_for_the_declared_length(can_choose: bool) -> None:
-    """Where the model can choose; else it returns the vectors that the model has."""
-    embed = dataclasses.replace(acme_embed, embedding_dim=DIMENSIONS + 1)
+@pytest.mark.parametrize(
+    ("can_choose", "declared", "asked"),
+    [
+        (True, DIMENSIONS - 1, DIMENSIONS - 1),
+        (True, DIMENSIONS + 1, None),
+        (False, DIMENSIONS - 1, None),
+    ],
+)
+async def test_called_directly_it_asks_for_the_declared_length(
+    can_choose: bool, declared: int, asked: int | None
+) -> None:
+    """Where the model can choose and has it; else it returns the vectors that the model has."""
+    embed = dataclasses.replace(acme_embed, embedding_dim=declared, send_dimensions=True)
     script = Script(forever=lambda request: None)
 
     with scripted(Capabilities(dimensions=can_choose)):
         vectors = await embed(["one"], script=script)
+        if can_choose:
+            await embed.func(["one"], script=script, embedding_dim=DIMENSIONS + 1)
 
-    [request] = script.requests
-    assert isinstance(request, EmbeddingRequest)
-    assert request.dimensions == (DIMENSIONS + 1 if can_choose else None)
-    assert vectors.shape == (1, DIMENSIONS + 1 if can_choose else DIMENSIONS)
+    lengths = [each.dimensions for each in script.requests if isinstance(each, EmbeddingRequest)]
+    assert lengths == [asked, *[DIMENSIONS + 1] * can_choose]
+    assert vectors.shape == (1, asked or DIMENSIONS)
 
 
 async def test_a_text_is_cut_to_max_token_size(caplog: pytest.LogCaptureFixture) -> None:
     """By the model's own tokens, with a line in the log."""
     script = Script(forever=lambda request: None)
+    declared = dataclasses.replace(acme_embed, max_token_size=5)
 
     await acme_embed.func(["a" * 30, "b" * 9], script=script, max_token_size=10)
+    await declared(["a" * 30], script=script)
 
-    [request] = script.requests
-    assert isinstance(request, EmbeddingRequest)
-    assert request.texts == ("a" * 10, "b" * 9)
+    said, direct = script.requests
+    assert isinstance(said, EmbeddingRequest)
+    assert isinstance(direct, EmbeddingRequest)
+    assert said.texts == ("a" * 10, "b" * 9)
+    assert direct.texts == ("a" * 5,)
     assert "1 of 2 texts" in caplog.text
 
 

@@ -204,6 +204,15 @@ async def test_cut_json_is_a_truncated_response_without_a_class_too(
         await ask(given, cut, provider=provider, on_unsupported="prompt")
 
 
+@pytest.mark.parametrize("given", [JSONObject(), JSONSchema(SCHEMA)])
+async def test_prose_that_is_cut_is_an_answer_that_is_cut(given: Any) -> None:
+    """No JSON had begun, in whatever way it was asked for; LightRAG takes what is there."""
+    cut = Completion("It was Goe", finish_reason="length")
+    answer = (await ask(given, cut, provider="plain", on_unsupported="prompt")).answer
+
+    assert (answer.text, answer.finish_reason) == ("It was Goe", "length")
+
+
 async def test_whole_json_of_a_cut_answer_is_taken() -> None:
     """What is there is there; that it was cut stays visible."""
     said = Completion('{"name": "Goethe", "born": 1749}', finish_reason="length")
@@ -249,7 +258,7 @@ async def test_json_is_made_sure_of_where_only_the_schema_is_in_words() -> None:
 
     assert asked.request.response_format == JSONObject()
     assert json.dumps(Poet.model_json_schema()) in asked.request.messages[0].content
-    assert asked.answer.structured == "prompted"
+    assert asked.answer.structured == "object"
 
 
 async def test_words_are_added_to_the_callers() -> None:

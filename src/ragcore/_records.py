@@ -27,7 +27,7 @@ FinishReason = Literal["stop", "length", "content_filter"]
 InputType = Literal["query", "document"]
 Truncate = Literal["error", "end"]
 OnUnsupported = Literal["error", "warn", "prompt"]
-Rung = Literal["native", "prompted"]
+Rung = Literal["native", "object", "schema", "prompted", "repaired"]
 ParsedT = TypeVar("ParsedT")
 
 _DATA_URL = re.compile(
@@ -265,7 +265,10 @@ class Completion:
         reasoning: What it thought before, where the service shows it.
         model: The model's name as the service says it.
         request_id: The service's identifier of the request.
-        structured: How JSON was asked for, if it was.
+        structured: How JSON was asked for, if it was: ``"native"``, as the service offers it;
+            ``"object"``, for an object of the service's and the schema in words; ``"schema"``, for
+            an object by a schema; ``"prompted"``, in words alone; ``"repaired"``, when nothing else
+            came, by a library.
         parsed: The instance, where *response_format* was a class.
         timings: Filled in by the host.
     """

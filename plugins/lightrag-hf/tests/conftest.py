@@ -11,8 +11,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 CHAT_TEMPLATE = (
-    "{% for message in messages %}{% if message.role == 'system' and 'refuse' in message.content %}"
-    "{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for message in messages %}{% if loop.first and message.role == 'assistant' %}"
+    "{{ raise_exception('The user has to begin') }}{% endif %}"
     "<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )

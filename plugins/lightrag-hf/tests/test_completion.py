@@ -32,7 +32,7 @@ from ragcore import (
     OptionsError,
     UnsupportedError,
     Usage,
-    system,
+    assistant,
     user,
 )
 
@@ -177,6 +177,24 @@ async def test_a_prompt_over_the_window_is_an_error(tiny: HFCompletion) -> None:
         await tiny.complete(request(user("Hi" * 600), num_ctx=4000))
 
 
+async def test_num_ctx_raises_the_window_of_scaled_rope(
+    save_model: SaveModel, tiny_model: TinyModel
+) -> None:
+    """Its frequencies reach beyond what the model's file says."""
+    rope = {"rope_type": "linear", "rope_theta": 10_000.0, "factor": 4.0}
+    folder = save_model(tiny_model(rope_parameters=rope, max_position_embeddings=64))
+    long = user("Hi" * 40)
+
+    with pytest.raises(ContextLengthError, match="context window 64"):
+        await open_and_ask(folder, long)
+    found = await open_and_ask(folder, long, num_ctx=200, max_new_tokens=3)
+
+    assert found.usage is not None
+    assert found.usage.total_tokens > 64
+    with pytest.raises(ContextLengthError, match="context window 256"):
+        await open_and_ask(folder, user("Hi" * 150), num_ctx=1000)
+
+
 async def test_options_out_of_range_are_errors(tiny: HFCompletion) -> None:
     """What no model could follow is refused by name."""
     with pytest.raises(OptionsError, match="temperature"):
@@ -185,8 +203,8 @@ async def test_options_out_of_range_are_errors(tiny: HFCompletion) -> None:
 
 async def test_the_templates_objection_is_an_error(tiny: HFCompletion) -> None:
     """What the template refuses, the caller hears."""
-    with pytest.raises(InvalidRequestError, match="System role not supported"):
-        await tiny.complete(request(system("refuse"), user("Hi")))
+    with pytest.raises(InvalidRequestError, match="The user has to begin"):
+        await tiny.complete(request(assistant("Hello"), user("Hi")))
 
 
 async def test_leaving_a_stream_stops_it(tiny: HFCompletion) -> None:
@@ -320,3 +338,27 @@ async def test_a_seed_is_followed_where_generate_answers(
         found = await asyncio.gather(*[backend.complete(asked) for _ in range(3)])
 
     assert len({answer.text for answer in found}) == 1
+
+
+@pytest.mark.parametrize("least", [None, 6])
+@pytest.mark.parametrize("of_model", [256, [256, 257], None])
+async def test_an_answer_ends_where_model_or_tokenizer_say(
+    save_model: SaveModel, tiny_model: TinyModel, of_model: Any, least: int | None
+) -> None:
+    """Ends of both count; before min_new_tokens none does."""
+    model = tiny_model()
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.zero_()
+        model.model.embed_tokens.weight.fill_(1.0)
+        model.model.norm.weight.fill_(1.0)
+        # Whatever is asked, the model says where the tokenizer ends.
+        model.lm_head.weight[258] = 1.0
+    model.generation_config.eos_token_id = of_model
+    model.generation_config.min_new_tokens = least
+
+    found = await open_and_ask(save_model(model), user("Hi"), max_new_tokens=20, top_k=1)
+
+    assert found.finish_reason == "stop"
+    assert found.usage is not None
+    assert found.usage.output_tokens == 1 + (least or 0)

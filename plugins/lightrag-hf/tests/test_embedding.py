@@ -14,12 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertModel,
+    GPT2Config,
+    GPT2Model,
+    LlamaConfig,
+    LlamaModel,
     PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3Model,
@@ -118,12 +123,32 @@ SIZES: dict[str, Any] = {
 }
 
 
+LONGROPE: dict[str, Any] = {
+    "rope_type": "longrope",
+    "factor": 4.0,
+    "original_max_position_embeddings": 64,
+    "short_factor": [1.0] * 4,
+    "long_factor": [4.0] * 4,
+}
+
+
+def rotary(limit: int, rope: dict[str, Any]) -> Any:
+    """Return a decoder with such rotary positions."""
+    sizes = SIZES | {"max_position_embeddings": limit, "initializer_range": 0.5}
+    return LlamaModel(LlamaConfig(**sizes, rope_parameters={"rope_theta": 10_000.0, **rope}))
+
+
 def tiny_model(folder: Path, kind: str = "bert", **tokenizer: Any) -> Path:
     """Save a model with random weights, without sentence-transformers files."""
     torch.manual_seed(0)
     build: dict[str, Callable[[], Any]] = {
         "bert": lambda: BertModel(BertConfig(**SIZES)),
         "roberta": lambda: XLMRobertaModel(XLMRobertaConfig(**SIZES)),
+        "gpt2": lambda: GPT2Model(
+            GPT2Config(vocab_size=16, n_positions=70, n_embd=32, n_layer=2, n_head=4)
+        ),
+        "dynamic": lambda: rotary(64, {"rope_type": "dynamic", "factor": 4.0}),
+        "longrope": lambda: rotary(256, LONGROPE),
         "decoder": lambda: Qwen3Model(Qwen3Config(**SIZES, num_key_value_heads=2, head_dim=8)),
         "t5": lambda: T5ForConditionalGeneration(
             T5Config(vocab_size=16, d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4)
@@ -435,6 +460,158 @@ async def test_the_limit_can_be_lowered_and_not_raised(tmp_path: Path) -> None:
     assert tokens_of(found) == 10
     with pytest.raises(OptionsError, match="max_length: 71 is more than the 70 tokens"):
         await embed(model, ["alpha"], max_length=71)
+
+
+@pytest.mark.parametrize("kind", ["roberta", "gpt2"])
+async def test_a_long_text_is_cut_at_the_models_last_position(tmp_path: Path, kind: str) -> None:
+    """Whatever its limit is called, and though sentence-transformers knows no better."""
+    model = tiny_model(tmp_path, kind)
+    limit = {"roberta": 69, "gpt2": 70}[kind]
+    forget_tokenizers_limit(model)
+
+    found = await embed(model, ["alpha " * 200], truncate="end")
+
+    assert tokens_of(found) == limit
+    assert describe(str(model), HFEmbeddingOptions())[1] == limit
+    with pytest.raises(OptionsError, match=f"more than the {limit} tokens"):
+        await embed(model, ["alpha"], max_length=limit + 1)
+
+
+async def test_a_files_limit_above_the_models_is_not_followed(tmp_path: Path) -> None:
+    """There are no positions for it."""
+    model = tiny_library_model(tmp_path)
+    configure(model, max_seq_length=500)
+
+    found = await embed(model, ["alpha " * 200], truncate="end")
+
+    assert tokens_of(found) == 70
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "longrope"])
+async def test_company_changes_no_rotary_frequencies(tmp_path: Path, kind: str) -> None:
+    """Those of some models depend on the longest of a pass, or of a pass before."""
+    model = tiny_model(tmp_path, kind)
+    forget_tokenizers_limit(model)
+    texts = texts_of(20, 120)
+
+    found = await embed(model, texts, max_length=150)
+
+    alone = [(await embed(model, [text], max_length=150)).vectors[0] for text in texts]
+    assert_close(found.vectors, np.stack(alone))
+
+
+def forget_tokenizers_limit(model: Path) -> None:
+    """Leave only the model's own limit."""
+    path = model / "tokenizer_config.json"
+    settings = json.loads(path.read_text())
+    del settings["model_max_length"]
+    path.write_text(json.dumps(settings))
+
+
+def configure(model: Path, **said: Any) -> None:
+    """Let the files for sentence-transformers say more."""
+    path = model / "sentence_bert_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | said))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"tokenizer_args": {"model_max_length": 16}},
+        {"processor_kwargs": {"truncation_side": "left"}},
+        {"processing_kwargs": {"text": {"max_length": 16}}},
+        {"config_args": {"num_hidden_layers": 1}},
+        {"config_kwargs": {"hidden_act": "relu"}},
+        {"model_args": {"attn_implementation": "eager", "trust_remote_code": True}},
+    ],
+    ids=str,
+)
+async def test_arguments_in_the_files_are_applied(tmp_path: Path, said: dict[str, Any]) -> None:
+    """As sentence-transformers hands them on, under their names of today and of old."""
+    model = tiny_library_model(tmp_path)
+    configure(model, **said)
+    texts = texts_of(20, 50)
+
+    found = await embed(model, texts, truncate="end")
+
+    assert_close(found.vectors, reference(model, texts))
+
+
+async def test_the_number_type_in_the_files_is_followed(tmp_path: Path) -> None:
+    """Unless an option says otherwise."""
+    exact = await embed(tiny_library_model(tmp_path / "exact"), ["alpha beta"])
+    model = tiny_library_model(tmp_path / "rounded")
+    configure(model, model_args={"torch_dtype": "bfloat16"})
+
+    rounded = await embed(model, ["alpha beta"])
+    chosen = await embed(model, ["alpha beta"], dtype="float32")
+
+    assert not np.array_equal(rounded.vectors, exact.vectors)
+    np.testing.assert_allclose(rounded.vectors, reference(model, ["alpha beta"]), atol=0.02)
+    assert np.array_equal(chosen.vectors, exact.vectors)
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ({"model_kwargs": {"output_attentions": True}}, "output_attentions"),
+        ({"processing_kwargs": {"text": {"add_special_tokens": False}}}, "add_special_tokens"),
+        ({"query_length": 32}, "query_length"),
+        ({"tokenizer_name_or_path": "org/other"}, "tokenizer_name_or_path"),
+        ({"of_tomorrow": 1}, "of_tomorrow"),
+    ],
+    ids=str,
+)
+async def test_arguments_that_can_not_be_applied_are_named(
+    tmp_path: Path, said: dict[str, Any], name: str
+) -> None:
+    """Left out, they would change vectors."""
+    model = tiny_library_model(tmp_path)
+    configure(model, **said)
+
+    with pytest.raises(UnsupportedError, match=name):
+        await embed(model, ["alpha"])
+
+
+async def test_an_unknown_pooling_is_named(tmp_path: Path) -> None:
+    """Before anything is loaded."""
+    model = tiny_library_model(tmp_path)
+    (model / "1_Pooling" / "config.json").write_text('{"pooling_mode": "of_tomorrow"}')
+
+    with pytest.raises(UnsupportedError, match="of_tomorrow"):
+        await embed(model, ["alpha"])
+
+
+async def test_a_projection_without_its_weights_is_an_error(tmp_path: Path) -> None:
+    """Its bias is no zero."""
+    model = tiny_library_model(tmp_path, "mean", [modules.Dense(32, 8)])
+    path = model / "2_Dense" / "model.safetensors"
+    save_file({"linear.weight": torch.ones(8, 32)}, path)
+
+    with pytest.raises(UnsupportedError, match=r"lack linear\.bias"):
+        await embed(model, ["alpha"])
+
+
+async def test_a_model_without_a_tokenizer_is_an_error(tmp_path: Path) -> None:
+    """transformers makes one up for BERT, which knows no word."""
+    model = tiny_model(tmp_path)
+    for path in model.glob("tokenizer*"):
+        path.unlink()
+
+    with pytest.raises(UnsupportedError, match=r"has no tokenizer.*vocab\.txt"):
+        await embed(model, ["alpha"])
+
+
+async def test_what_the_tokenizer_can_not_read_is_told(tmp_path: Path) -> None:
+    """The tokenizers package raises plain exceptions."""
+    model = tiny_model(tmp_path)
+    path = model / "tokenizer.json"
+    said = json.loads(path.read_text())
+    del said["model"]["vocab"]["<unk>"]
+    path.write_text(json.dumps(said | {"added_tokens": []}))
+
+    with pytest.raises(ProviderError, match=r"the tokenizer of .* failed"):
+        await embed(model, ["zeta"])
 
 
 async def test_calls_at_the_same_time_share_forward_passes(tmp_path: Path) -> None:

@@ -165,6 +165,36 @@ async def test_greedy_answers_equal_generate_alone_and_together(
     assert len(set(wanted)) > 1
 
 
+CHANGING: dict[str, dict[str, Any]] = {
+    "dynamic": {"factor": 4.0},
+    "longrope": {
+        "factor": 4.0,
+        "original_max_position_embeddings": 64,
+        "short_factor": [1.0] * 4,
+        "long_factor": [4.0] * 4,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", CHANGING)
+async def test_company_changes_no_rotary_frequencies(
+    open_engine: OpenEngine, tiny_model: TinyModel, kind: str
+) -> None:
+    """Those of some models depend on the longest of a pass, or of a pass before."""
+    rope = {"rope_type": kind, "rope_theta": 10_000.0, **CHANGING[kind]}
+    limit = 64 if kind == "dynamic" else 256
+    prompts = [[n % 250 for n in range(1, length)] for length in (10, 50, 64, 100)]
+
+    def model() -> Any:
+        return tiny_model(rope_parameters=rope, max_position_embeddings=limit)
+
+    engine = open_engine(model())
+    found = await asyncio.gather(*(answer(engine, prompt) for prompt in prompts[::-1]))
+
+    alone = [expected(open_engine(model()), prompt) for prompt in prompts[::-1]]
+    assert found == alone
+
+
 @pytest.mark.parametrize("settings", SAMPLINGS)
 async def test_seeded_answers_equal_generate_alone_and_together(
     engine: Engine, settings: dict[str, Any]

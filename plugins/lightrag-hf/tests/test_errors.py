@@ -3,6 +3,7 @@
 import inspect
 import json
 from pathlib import Path
+from pickle import UnpicklingError
 
 import pytest
 import torch
@@ -35,7 +36,6 @@ UNUSED = (
     hub_errors.RevisionResolutionError,
     hub_errors.SafetensorsParsingError,
     hub_errors.SandboxError,
-    hub_errors.StrictDataclassError,
 )
 
 
@@ -62,6 +62,14 @@ def test_every_exception_of_the_hub_is_known(kind: type[Exception]) -> None:
         (ValueError("unknown model_type"), UnsupportedError, "unknown model_type"),
         (KeyError("linear.weight"), UnsupportedError, r"linear\.weight"),
         (RuntimeError("size mismatch"), ProviderError, "size mismatch"),
+        (RuntimeError("ignore_mismatched_sizes"), UnsupportedError, "other shapes"),
+        (IndexError("index out of range in self"), ProviderError, "fetch both again"),
+        (UnpicklingError("Weights only load failed"), ProviderError, "as safetensors"),
+        (EOFError(), ProviderError, "as safetensors"),
+        (json.JSONDecodeError("Expecting value", "<", 0), ProviderError, "fetch the model again"),
+        (TypeError("unexpected keyword"), ProviderError, "unexpected keyword"),
+        (AttributeError("no last_hidden_state"), ProviderError, "no last_hidden_state"),
+        (Exception("Missing [UNK] token"), ProviderError, r"tokenizer.*Missing \[UNK\] token"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from lightrag_hf._text import TextStream
+from lightrag_hf._text import TextStream, Vocabulary
 
 TEXTS = ["The fox, the fox!", "Grüße, 世界 👩‍🚀", "", "é" * 5, "a\n\n b"]
 
@@ -19,7 +19,10 @@ class SlowTokenizer:
     is_fast = False
 
     def __init__(self, tokenizer: Any) -> None:
-        self.decode = tokenizer.decode
+        self._tokenizer = tokenizer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
 
 
 @pytest.fixture(scope="session")
@@ -43,8 +46,31 @@ def word_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
+@pytest.fixture(scope="session")
+def tokenizers(word_tokenizer: PreTrainedTokenizerFast) -> dict[str, PreTrainedTokenizerFast]:
+    """Return tokenizers whose decoders look back, by what they are."""
+    words = ["[UNK]", *"an'tsm.", "ve", " ", " .", " n", " '", "don", "  ", "an"]
+    cleaned = Tokenizer(models.Unigram([(word, -1.0) for word in words], unk_id=0))
+    cleaned.decoder = decoders.Fuse()
+    cleaned.add_special_tokens(["<s>"])
+    parts = {
+        word: n for n, word in enumerate(["[UNK]", "do", "##n", "'", "t", ".", "##é", "[SEP]"])
+    }
+    wordpiece = Tokenizer(models.WordPiece(parts, unk_token="[UNK]"))
+    wordpiece.decoder = decoders.WordPiece(cleanup=True)
+    return {
+        "words": word_tokenizer,
+        "cleaned": PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # as it is there
+            tokenizer_object=cleaned, clean_up_tokenization_spaces=True
+        ),
+        "pieces": PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # as it is there
+            tokenizer_object=wordpiece, unk_token="[UNK]", sep_token="[SEP]"
+        ),
+    }
+
+
 def pieces(tokenizer: Any, tokens: list[int], stop: tuple[str, ...] = ()) -> list[str]:
-    stream = TextStream(tokenizer, stop)
+    stream = TextStream(Vocabulary(tokenizer), stop)
     return [*[stream.add(token) for token in tokens], stream.end()]
 
 
@@ -69,14 +95,38 @@ def test_any_tokens_join_to_what_the_tokenizer_decodes(
     assert "".join(pieces(tiny_tokenizer, tokens)) == wanted
 
 
-@given(text=st.text("the fox,é世 \n", max_size=20))
-def test_words_with_spaces_join_to_what_the_tokenizer_decodes(
-    word_tokenizer: PreTrainedTokenizerFast, text: str
+@given(data=st.data())
+@pytest.mark.parametrize("kind", ["words", "cleaned", "pieces"])
+def test_what_later_tokens_change_is_held_back(
+    kind: str, tokenizers: dict[str, PreTrainedTokenizerFast], data: st.DataObject
 ) -> None:
-    """So it is for tokenizers in the manner of SentencePiece, with bytes among the words."""
-    tokens = word_tokenizer.encode(text)
+    """Broken bytes, prefixes and cleaned spaces come out as in a text that is decoded at once."""
+    tokenizer = tokenizers[kind]
+    tokens = data.draw(st.lists(st.integers(0, len(tokenizer) - 1), max_size=30))
+    wanted = tokenizer.decode(tokens, skip_special_tokens=True)
 
-    assert "".join(pieces(word_tokenizer, tokens)) == word_tokenizer.decode(tokens)
+    assert "".join(pieces(tokenizer, tokens)) == wanted
+
+
+def test_a_broken_character_spoils_the_bytes_before_it(
+    word_tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    """A row of bytes is whole or broken, so it waits for its end; nothing of the answer is lost."""
+    tokens = ["▁the", "<0xC3>", "<0xA9>", "<0xE2>", "▁fox", "es"]
+    found = pieces(word_tokenizer, [word_tokenizer.vocab[token] for token in tokens])
+
+    assert found == ["the", "", "", "", "\ufffd\ufffd\ufffd fox", "es", ""]
+
+
+def test_a_stop_string_ends_the_answer_before_a_row_of_bytes_does(
+    word_tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    """A line break, often a byte, stops at once."""
+    stream = TextStream(Vocabulary(word_tokenizer), ["\n"])
+    tokens = [word_tokenizer.vocab[token] for token in ("▁fox", "<0x0A>")]
+
+    assert [stream.add(token) for token in tokens] == ["fox", ""]
+    assert stream.is_stopped
 
 
 @given(
@@ -100,3 +150,18 @@ def test_only_what_may_begin_a_stop_string_is_held_back(
     found = pieces(tiny_tokenizer, tiny_tokenizer.encode("abXc"), ("XY",))
 
     assert found == ["a", "b", "", "Xc", ""]
+
+
+def test_a_stop_string_may_be_a_special_token(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+    """It ends the answer, alone or with text around it, and is not in it."""
+    tokens = tiny_tokenizer.encode("Blue.\n<|im_end|>\nRed.<|im_end|> Grey.")
+
+    for stop, wanted in {
+        "<|im_end|>": "Blue.\n",
+        "\n<|im_end|>": "Blue.",
+        ".<|im_end|>": "Blue.\n\nRed",
+        "<|im_end|> Gr": "Blue.\n\nRed.",
+        "<|im_start|>": "Blue.\n\nRed. Grey.",
+        "<|im_end|>!": "Blue.\n\nRed. Grey.",
+    }.items():
+        assert "".join(pieces(tiny_tokenizer, tokens, (stop,))) == wanted

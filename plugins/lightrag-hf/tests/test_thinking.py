@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 import ragcore
@@ -99,3 +100,32 @@ async def test_the_thoughts_alone_are_no_answer(
     async with ragcore.completion(f"hf:{folder}", device="cpu", keep_alive=0.0) as model:
         with pytest.raises(ragcore.TruncatedResponseError):
             await model.complete("hi", max_output_tokens=5)
+
+
+async def test_tags_that_are_special_tokens_part_thoughts_too(
+    save_model: SaveModel, tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Such tags are no text for the tokenizer, and yet what tells thoughts from the answer."""
+    backend = Tokenizer.from_str(tiny_tokenizer.backend_tokenizer.to_str())
+    backend.add_special_tokens(["<think>", "</think>"])
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # as it is there
+        tokenizer_object=backend, eos_token="<|im_end|>", chat_template=tiny_tokenizer.chat_template
+    )
+    folder = save_model(saying("<think>A poet.</think>Goethe", tokenizer), tokenizer)
+    async with ragcore.completion(f"hf:{folder}", device="cpu", keep_alive=0.0) as model:
+        answer = await model.complete("hi")
+
+    assert (answer.text, answer.reasoning) == ("Goethe", "A poet.")
+
+
+async def test_a_tag_at_the_end_of_what_a_user_says_begins_no_thinking(
+    save_model: SaveModel, tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Only the template begins an answer."""
+    tokenizer = with_template(tiny_tokenizer, "")
+    tokenizer.chat_template = "{{ messages[0].content }}"
+    folder = save_model(tokenizer=tokenizer)
+    async with ragcore.completion(f"hf:{folder}", device="cpu", keep_alive=0.0) as model:
+        answer = await model.complete("What is <think>", max_output_tokens=9)
+
+    assert answer.reasoning == ""

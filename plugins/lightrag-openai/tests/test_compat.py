@@ -144,6 +144,15 @@ async def test_texts_become_vectors() -> None:
     assert deployed["input"] == ["one"]
 
 
+async def test_another_services_vectors_are_as_long_as_they_are() -> None:
+    """Of a model that is not known, nobody asks for the length that OpenAI's has."""
+    async with OpenAI(Vectors([[0.5] * 4096])).running() as service:
+        found = await openai_embed(["one"], model="solar-embedding-1-large", **where(service))
+
+    assert found.shape == (1, 4096)
+    assert "dimensions" not in service.requests[-1].json
+
+
 async def test_errors_are_of_the_tree() -> None:
     """Not tenacity's RetryError, and after one request where waiting does not help."""
     async with OpenAI(Failure(401, "No such key.")).running() as service:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,16 +12,14 @@ import attrs
 
 from ragcore._calls.exchange import Exchange
 from ragcore._calls.opening import Opening
+from ragcore._calls.rungs import Format, Way, is_native, ways
 from ragcore._records import (
-    Capabilities,
     Completion,
     CompletionRequest,
     JSONObject,
     JSONSchema,
     Message,
     ParsedCompletion,
-    Rung,
-    system,
 )
 from ragcore.errors import (
     ContentFilterError,
@@ -31,8 +30,6 @@ from ragcore.errors import (
 )
 from ragcore.options import refuse_twice
 from ragcore.wire import JSON
-
-Format = JSONObject | JSONSchema
 
 
 @attrs.frozen
@@ -138,30 +135,6 @@ def _of_attrs(cls: type) -> Wanted:
     return Wanted(JSONSchema(msgspec.json.schema(cls), name=cls.__name__), parse)
 
 
-def is_native(format: Format, capabilities: Capabilities) -> bool:  # noqa: A002  # the field's word
-    """Say whether the service itself can be asked for *format*."""
-    if isinstance(format, JSONSchema):
-        return capabilities.json_schema
-    return capabilities.json_object
-
-
-def instructions(format: Format) -> str:  # noqa: A002  # the field's word
-    """Ask for *format* in words."""
-    ask = "Answer with one JSON object and nothing else: no prose, no code fence."
-    if isinstance(format, JSONSchema):
-        return f"{ask}\nIt must fit this JSON Schema:\n{json.dumps(format.schema)}"
-    return ask
-
-
-def prompted(messages: tuple[Message, ...], format: Format) -> tuple[Message, ...]:  # noqa: A002
-    """Return *messages* with the request for *format* added to the system message."""
-    ask = instructions(format)
-    if messages[0].role == "system":
-        first = attrs.evolve(messages[0], content=f"{messages[0].content}\n\n{ask}")
-        return (first, *messages[1:])
-    return (system(ask), *messages)
-
-
 @attrs.frozen
 class AskedCompletion:
     """
@@ -179,27 +152,25 @@ class AskedCompletion:
     max_output_tokens: int | None
     options: Mapping[str, Any]
 
-    def fitted(self, opening: Opening[Any]) -> tuple[CompletionRequest, Rung | None]:
+    def fitted(self, opening: Opening[Any]) -> tuple[CompletionRequest, tuple[Way, ...]]:
         """
-        Return the request as the model of *opening* takes it, and how JSON is asked for.
+        Return the request as the model of *opening* takes it, and the ways to ask for JSON.
 
         Raises:
             UnsupportedError: The model can't do what was asked.
             OptionsError: An option is unknown or invalid; all problems at once.
         """
-        messages = self._seen(opening)
-        messages, asked_format, rung = self._formatted(messages, opening)
         options = opening.with_options_of_call(self.options)
         if self.max_output_tokens is not None:
             refuse_twice(options, "max_output_tokens")
         request = CompletionRequest(
-            messages=messages,
+            messages=self._seen(opening),
             options=options,
-            response_format=asked_format,
             max_output_tokens=self.max_output_tokens,
             attempt_timeout=opening.retry.attempt_timeout,
         )
-        return request, rung
+        found = self._ways(opening)
+        return (found[0].put(request) if found else request), found
 
     def _seen(self, opening: Opening[Any]) -> tuple[Message, ...]:
         if opening.capabilities.images or not any(message.images for message in self.messages):
@@ -207,23 +178,18 @@ class AskedCompletion:
         opening.refuse("images", "the model does not look at images")
         return tuple(attrs.evolve(message, images=()) for message in self.messages)
 
-    def _formatted(
-        self, messages: tuple[Message, ...], opening: Opening[Any]
-    ) -> tuple[tuple[Message, ...], Format | None, Rung | None]:
+    def _ways(self, opening: Opening[Any]) -> tuple[Way, ...]:
         if self.wanted is None:
-            return messages, None, None
-        if is_native(self.wanted.format, opening.capabilities):
-            return messages, self.wanted.format, "native"
+            return ()
         if opening.host.on_unsupported == "prompt":
-            # Half of what was asked for is better than nothing of it.
-            least = JSONObject()
-            native = least if is_native(least, opening.capabilities) else None
-            return prompted(messages, self.wanted.format), native, "prompted"
+            return opening.remembered(ways(self.wanted.format, opening.capabilities))
+        if is_native(self.wanted.format, opening.capabilities):
+            return (Way("native", self.wanted.format),)
         opening.refuse(
             "response_format",
             "the model can't be made to answer in JSON; on_unsupported='prompt' asks it in words",
         )
-        return messages, None, None
+        return ()
 
     def finished(self, answer: Completion, exchange: Exchange) -> Completion:
         """
@@ -259,10 +225,16 @@ def _check_whole(answer: Completion) -> None:
     """Refuse JSON that the token limit has cut, as for a class."""
     if answer.finish_reason != "length" or answer.structured is None:
         return
+    if not _BEGINNING.search(answer.text):
+        # No JSON had begun: the text is cut as any other, which its finish_reason says.
+        return
     try:
         json.loads(_unfenced(answer.text))
     except ValueError as exc:
         raise _cut_json() from exc
+
+
+_BEGINNING = re.compile(r"[\[{]")
 
 
 def _cut_json() -> TruncatedResponseError:

@@ -13,6 +13,7 @@ from ragcore._calls.answers import AskedCompletion, wanted
 from ragcore._calls.characters import mended
 from ragcore._calls.entering import Entering
 from ragcore._calls.exchange import Exchange
+from ragcore._calls.ladder import Descending
 from ragcore._calls.layers import Step
 from ragcore._calls.messages import Messages, conversation
 from ragcore._calls.model import Model
@@ -153,7 +154,7 @@ class CompletionModel(Model[CompletionProvider]):
         return kind(self._backend, exchange)
 
     def _ring(self, attempt: Step) -> Step:
-        return Persisting.layer(attempt)
+        return Descending.layer(Persisting.layer(attempt))
 
     def _asked(
         self,

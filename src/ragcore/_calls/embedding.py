@@ -142,7 +142,7 @@ class AskedEmbedding:
     dimensions: int | None
     options: Mapping[str, Any]
 
-    def fitted(self, opening: Opening[Any]) -> tuple[EmbeddingRequest, None]:
+    def fitted(self, opening: Opening[Any]) -> tuple[EmbeddingRequest, tuple[()]]:
         """
         Return the request as the model of *opening* takes it.
 
@@ -161,7 +161,7 @@ class AskedEmbedding:
             options=options,
             attempt_timeout=opening.retry.attempt_timeout,
         )
-        return request, None
+        return request, ()
 
     def _prefixed(self, options: BindingOptions) -> tuple[str, ...]:
         if not isinstance(options, Prefixes):

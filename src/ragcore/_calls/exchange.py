@@ -10,6 +10,7 @@ import attrs
 
 from ragcore._calls.attempts import Attempts, Deadline
 from ragcore._calls.opening import Opening
+from ragcore._calls.rungs import Way
 from ragcore._records import (
     Completion,
     CompletionRequest,
@@ -23,8 +24,8 @@ from ragcore._records import (
 class Asked(Protocol):
     """What a caller asked for, before anybody knows which model is to answer."""
 
-    def fitted(self, opening: Opening[Any]) -> tuple[Any, Rung | None]:
-        """Return the request as the model of *opening* takes it, and how JSON is asked for."""
+    def fitted(self, opening: Opening[Any]) -> tuple[Any, tuple[Way, ...]]:
+        """Return the request as the model of *opening* takes it, and the ways to ask for JSON."""
         ...
 
     def finished(self, answer: Any, exchange: Exchange) -> Any:
@@ -54,7 +55,7 @@ class Exchange:
     streams: bool = attrs.field(default=False, kw_only=True)
     answer: Completion | Embeddings | None = attrs.field(default=None, kw_only=True)
     asked: Asked = attrs.field(kw_only=True, repr=False)
-    rung: Rung | None = attrs.field(default=None, kw_only=True, repr=False)
+    ways: tuple[Way, ...] = attrs.field(default=(), kw_only=True, repr=False)
     first_chunk: float | None = attrs.field(default=None, kw_only=True, repr=False)
 
     @classmethod
@@ -62,8 +63,8 @@ class Exchange:
         cls, opening: Opening[Any], asked: Asked, deadline: Deadline, *, streams: bool = False
     ) -> Exchange:
         """Begin to ask the model of *opening* for what is *asked*."""
-        request, rung = asked.fitted(opening)
-        return cls(opening, request, deadline=deadline, streams=streams, asked=asked, rung=rung)
+        request, ways = asked.fitted(opening)
+        return cls(opening, request, deadline=deadline, streams=streams, asked=asked, ways=ways)
 
     def elsewhere(self, opening: Opening[Any]) -> Exchange:
         """Begin to ask another model the same, until the same deadline."""
@@ -79,6 +80,11 @@ class Exchange:
         self.answer = None
         self.answer = self.asked.finished(answer, self)
         return self.answer
+
+    @property
+    def rung(self) -> Rung | None:
+        """How JSON is asked for; None where it isn't."""
+        return self.ways[0].rung if self.ways else None
 
     def timings(self) -> Timings:
         """Say where the time went, up to now."""

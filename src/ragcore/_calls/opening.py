@@ -19,6 +19,7 @@ import attrs
 from ragcore._calls.attempts import Attempts
 from ragcore._calls.edge import AtTheEdge
 from ragcore._calls.held import KEEP_ALIVE, borrowed
+from ragcore._calls.rungs import Format, Way
 from ragcore._calls.scheme import Scheme
 from ragcore._calls.setup import Setup
 from ragcore._discovery.code import code, code_in_thread
@@ -30,7 +31,7 @@ from ragcore._discovery.host_options import (
 )
 from ragcore._discovery.loading import registry
 from ragcore._discovery.misspelt import tell_misspelt_once
-from ragcore._records import Capabilities, Retry
+from ragcore._records import Capabilities, Retry, Rung
 from ragcore.errors import OptionsError, PluginError, UnsupportedError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import (
@@ -50,6 +51,9 @@ ProviderT = TypeVar("ProviderT", CompletionProvider, EmbeddingProvider)
 Connect = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 _log = logging.getLogger("ragcore")
+
+# Formats whose ways a model remembers; a program may make a schema for each call.
+_MOST_REMEMBERED = 100
 
 
 @attrs.frozen(slots=False)
@@ -146,6 +150,7 @@ class Opening(Service[ProviderT]):
     # Two that are equal may differ in what was set, which is what is sent.
     options: BindingOptions = attrs.field(eq=lambda options: (options, options.asdict()))
     _warned: set[str] = attrs.field(factory=set, init=False, repr=False, eq=False)
+    _rungs: dict[Format | None, Rung] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
     @property
     def reference(self) -> str:
@@ -196,6 +201,20 @@ class Opening(Service[ProviderT]):
         if option not in self._warned:
             self._warned.add(option)
             _log.warning("%s: %s is left out: %s", self.reference, option, why)
+
+    def remember(self, left: tuple[Way, ...]) -> None:
+        """Have the model asked for such JSON in the first of the ways that are *left*."""
+        if len(self._rungs) >= _MOST_REMEMBERED:
+            self._rungs.clear()
+        self._rungs[left[-1].worded] = left[0].rung
+
+    def remembered(self, found: tuple[Way, ...]) -> tuple[Way, ...]:
+        """Return those of the ways *found* that are left after what was remembered."""
+        if (rung := self._rungs.get(found[-1].worded)) is None:
+            return found
+        rungs = [way.rung for way in found]
+        # What had to be repaired came in the last way.
+        return found[rungs.index(rung) if rung in rungs else -1 :]
 
     def wrong_type(self, method: str, found: object, wanted: str = "") -> PluginError:
         """Say that the plugin's *method* returned something else than it promises."""

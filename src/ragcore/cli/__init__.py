@@ -23,6 +23,7 @@ _COMMANDS = {
     "env-sample": "ragcore.cli._env_sample:env_sample",
     "options": "ragcore.cli._options:options",
     "providers": "ragcore.cli._providers:providers",
+    "rag": "ragcore.cli._rag:rag",
 }
 _INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 

@@ -60,6 +60,11 @@ class EnvFile:
     values: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     borrowing: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
+    def has(self, offer: Found) -> bool:
+        """Say whether *offer* is from here: the environment, where it has the name, is asked."""
+        is_variable = offer.is_text or offer.origin == "bound"
+        return is_variable and offer.name in self.values and not os.environ.get(offer.name)
+
 
 @attrs.frozen
 class Environment:
@@ -86,6 +91,10 @@ class Environment:
         raise_all(self.problems(groups, sources, keywords))
         return sources
 
+    def variables(self) -> dict[str, str]:
+        """Return the environment, and what the file says where it says nothing."""
+        return {**self.file.values, **{name: text for name, text in os.environ.items() if text}}
+
     def unchecked_sources(
         self, *, flags: Mapping[str, Any] | None = None, role: str | None = None
     ) -> Sources:
@@ -102,7 +111,7 @@ class Environment:
         if self.is_trusted:
             return []
         offers = [o for group in groups for o in found(group, keywords or {}, sources).values()]
-        from_file = [offer for offer in offers if is_from_file(offer, sources)]
+        from_file = [offer for offer in offers if self.file.has(offer)]
         keys = [o for o in offers if is_confidential(o.field) and o not in from_file]
         elsewhere = [_said(key) for key in keys]
         if _sdk_finds_keys(groups) and not any(is_confidential(o.field) for o in from_file):
@@ -146,11 +155,6 @@ def environment(env_file: Path | None, *, is_trusted: bool) -> Environment:
         return Environment(EnvFile(), is_trusted)
     path = env_file or _DEFAULT
     return Environment(_read(path, os.environ, is_trusted=is_trusted), is_trusted)
-
-
-def is_from_file(offer: Found, sources: Sources) -> bool:
-    """Say whether a ``.env`` file has *offer*: the environment, where it has the name, is asked."""
-    return offer.is_text and not sources.environ.get(offer.name)
 
 
 def is_confidential(field: OptionField) -> bool:

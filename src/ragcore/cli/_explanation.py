@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import attrs
 
-from ragcore.cli._environment import Environment, is_confidential, is_from_file
+from ragcore.cli._environment import Environment, is_confidential
 from ragcore.errors import OptionsError
 from ragcore.lightrag import VARIABLES, unknown_bindings
 from ragcore.options import (
@@ -98,7 +98,7 @@ def _unset(field: OptionField) -> Explained:
 
 
 def _set(offer: Found, environment: Environment, sources: Sources) -> tuple[Explained, list[str]]:
-    file = environment.file.name if is_from_file(offer, sources) else None
+    file = environment.file.name if environment.file.has(offer) else None
     invalid = Explained(offer.field, None, offer.origin, offer.name, file, is_invalid=True)
     if file and not environment.is_trusted and offer.name in environment.file.borrowing:
         # Already among the problems of its group.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ragcore._calls.opening import Opening, resolve_completion
@@ -19,7 +19,6 @@ from ragcore.options import Sources, raise_all
 _LIGHTRAGS_WORDS = {
     "limits": "limits=, when the function is made",
     "max_output_tokens": "max_tokens=",
-    "messages": "the prompt and history_messages=",
     "system": "system_prompt=",
 }
 
@@ -44,7 +43,8 @@ def llm_model_func(reference: str, **options: Any) -> CompletionFunction:
         A coroutine function ``(prompt, system_prompt=None, history_messages=None, **arguments)``
         that returns a ``str``; ``TruncatedResponse``, which LightRAG does not cache, if it was cut;
         or an asynchronous iterator of non-empty ``str`` with ``stream=True``, if the model streams.
-        Call-scoped options of the provider are arguments too, as in ``llm_model_kwargs``.
+        Call-scoped options of the provider are arguments too, as in ``llm_model_kwargs``. A list of
+        OpenAI's ``messages=`` takes the place of prompt, system prompt, history and images.
 
     Raises:
         UnknownProviderError: Nothing installed goes by that name.
@@ -79,14 +79,20 @@ def completing(opening: Opening[CompletionProvider]) -> CompletionFunction:
         hashing_kv: object = None,  # LightRAG's cache, passed with every call
         keyword_extraction: bool = False,
         entity_extraction: bool = False,
+        messages: Iterable[Mapping[str, Any]] | None = None,  # in place of all others
         **options: Any,
     ) -> Any:
         _refuse_foreign_words(options)
         if response_format is None and (keyword_extraction or entity_extraction):
             response_format = JSONObject()
-        history = [_turn(number, turn) for number, turn in enumerate(history_messages or ())]
-        images = [_image(number, image) for number, image in enumerate(image_inputs or ())]
-        messages = (*history, user(prompt, images=images))
+        if messages is None:
+            images = [_image(number, image) for number, image in enumerate(image_inputs or ())]
+            asked = (
+                *_turns("history_messages", history_messages or ()),
+                user(prompt, images=images),
+            )
+        else:
+            asked, system_prompt = tuple(_turns("messages", messages)), None
         arguments = {
             "system": system_prompt,
             "response_format": response_format,
@@ -99,8 +105,8 @@ def completing(opening: Opening[CompletionProvider]) -> CompletionFunction:
             arguments["timeout"] = left if timeout is None else timeout
             with engines_errors():
                 if stream and model.can_stream:
-                    return await begun(streamed(messages, arguments), telling)
-                return telling.whole(await model.complete(messages, **arguments))
+                    return await begun(streamed(asked, arguments), telling)
+                return telling.whole(await model.complete(asked, **arguments))
 
     def streamed(messages: Any, arguments: Mapping[str, Any]) -> Owner[CompletionStream]:
         return COMPLETIONS.reading(opening, lambda model: model.stream(messages, **arguments))
@@ -118,14 +124,26 @@ def _refuse_foreign_words(options: Mapping[str, Any]) -> None:
     )
 
 
-def _turn(number: int, turn: Mapping[str, Any]) -> Message:
-    try:
-        return Message(turn["role"], turn["content"])
-    except (KeyError, TypeError, ValueError) as exc:
-        raise OptionsError(
-            f"history_messages: number {number} is not {{'role': 'system' | 'user' | 'assistant', "
-            f"'content': str}}, but {turn!r:.80}"
-        ) from exc
+def _turns(name: str, given: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
+    for number, turn in enumerate(given):
+        try:
+            yield _turn(turn)
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            raise OptionsError(
+                f"{name}: number {number} is not {{'role': 'system' | 'user' | 'assistant', "
+                f"'content': str, or a list of OpenAI's parts}}, but {turn!r:.80}"
+            ) from exc
+
+
+def _turn(turn: Mapping[str, Any]) -> Message:
+    content = turn["content"]
+    if not isinstance(content, list):
+        return Message(turn["role"], content)
+    texts = [part["text"] for part in content if part["type"] == "text"]
+    images = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
+    if len(texts) + len(images) < len(content):
+        raise ValueError("a part is neither a text nor an image")
+    return Message(turn["role"], "\n".join(texts), images=map(Image.from_url, images))
 
 
 def _image(number: int, given: Any) -> Image:

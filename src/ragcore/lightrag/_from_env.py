@@ -13,7 +13,7 @@ from ragcore._calls.setup import address_field, is_key
 from ragcore._discovery.loading import registry
 from ragcore._discovery.misspelt import tell_misspelt
 from ragcore.errors import ProviderError
-from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
+from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._asking import resolved
 from ragcore.lightrag._embedding import Words, embedding, is_asymmetric, prefix_fields
 from ragcore.lightrag._keeper import EMBEDDINGS, engines_limit
@@ -24,10 +24,12 @@ from ragcore.lightrag._variables import (
     OPENAI_AND_OLLAMA,
     ROLES,
     VARIABLES,
+    Check,
     EmbeddingVariables,
     Environment,
     LLMVariables,
     Problems,
+    Provider,
     Said,
     meant,
     values,
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 
     from ragcore.lightrag._engine import EmbeddingFunc
 
-
-Provider = CompletionProvider | EmbeddingProvider
 
 # What LightRAG takes where no variable says anything.
 _BINDING = "ollama"
@@ -60,7 +60,10 @@ _WORDS = Words("EMBEDDING_DIM", "set EMBEDDING_DIM", "EMBEDDING_SEND_DIM")
 
 
 def from_env(
-    environ: Mapping[str, str] | None = None, *, flags: argparse.Namespace | None = None
+    environ: Mapping[str, str] | None = None,
+    *,
+    flags: argparse.Namespace | None = None,
+    check: Check | None = None,
 ) -> dict[str, Any]:
     """
     Make what LightRAG is handed out of its own variables, for any installed provider.
@@ -82,6 +85,8 @@ def from_env(
             up by itself, such as AWS credentials, it takes from the process's environment.
         flags: Parsed with the flags that ``add_args`` of option classes has added; they go before
             the providers' own variables.
+        check: Says what is against reading the option classes of a provider from such sources; for
+            programs whose *environ* is from several places.
 
     Returns:
         ``llm_model_func``, ``llm_model_name``, ``role_llm_configs``, ``embedding_func``,
@@ -100,7 +105,7 @@ def from_env(
     """
     variables = meant(os.environ if environ is None else environ)
     tell_misspelt(variables, VARIABLES, ROLES)
-    environment = Environment(variables, {} if flags is None else vars(flags))
+    environment = Environment(variables, {} if flags is None else vars(flags), check=check)
     completers = {role: _completer(environment, role) for role in (None, *ROLES)}
     embeds = _embedder(environment)
     limits = _limits(environment)
@@ -145,7 +150,10 @@ def _completer(environment: Environment, role: str | None) -> Completer | None:
             said = {name: one for name, one in said.items() if one.for_role}
         models = {} if crosses else _LLM_MODELS
         choice = _Choice(environment, provider, "llm", said, models, role, crosses=crosses)
-        reference, sources = choice.reference(), environment.sources(choice.account(), role)
+        reference, sources = (
+            choice.reference(),
+            environment.sources(provider, choice.account(), role),
+        )
         with environment.problems.noted():
             opening = resolved(reference, {}, sources)
             timeout, max_async = limits.get("llm_timeout"), limits.get("max_async_llm")
@@ -201,7 +209,7 @@ def _embedder(environment: Environment) -> Embedder | None:
             **prefixes.bound(provider.options),
             **_encoding(provider.options, said),
         }
-        reference, sources = choice.reference(), environment.sources(bound)
+        reference, sources = choice.reference(), environment.sources(provider, bound)
         with environment.problems.noted():
             opening = resolve_embedding(reference, {}, sources)
             prefixes.check(opening)

@@ -7,13 +7,14 @@ They are declared as options are: types, ranges and messages come for free.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
 
 from ragcore._discovery.loading import registry
 from ragcore.errors import OptionsError, RagcoreError
+from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import (
     BindingOptions,
     Bound,
@@ -30,6 +31,9 @@ _log = logging.getLogger("ragcore")
 
 # Stands for a model that nobody named, so that all else that is wrong is found, too.
 NO_MODEL = "?"
+
+Provider = CompletionProvider | EmbeddingProvider
+Check = Callable[[Iterable[type[BindingOptions]], Sources], Iterable[str]]
 
 ROLES = ("extract", "keyword", "query", "vlm")
 
@@ -211,14 +215,23 @@ class Environment:
         variables: LightRAG's where they say something, and all others.
         flags: Parsed command-line arguments, by name.
         problems: What is wrong there.
+        check: Says what is against reading the options of a provider from there.
     """
 
     variables: Mapping[str, str] = attrs.field(repr=False)
     flags: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     problems: Problems = attrs.field(factory=Problems)
+    check: Check | None = None
 
-    def sources(self, bound: Mapping[str, Bound], role: str | None = None) -> Sources:
-        return Sources(environ=self.variables, flags=self.flags, role=role, bound=bound)
+    def sources(
+        self, provider: Provider, bound: Mapping[str, Bound], role: str | None = None
+    ) -> Sources:
+        """Return what to read the options of *provider* from."""
+        sources = Sources(environ=self.variables, flags=self.flags, role=role, bound=bound)
+        if self.check is not None:
+            for problem in self.check((provider.connection, provider.options), sources):
+                self.problems.add(problem)
+        return sources
 
     def without(self, group: type[BindingOptions]) -> Environment:
         """Return it without what sets *group*'s options for all; what does for a role stays."""

@@ -24,7 +24,7 @@ from ragcore.errors import (
 )
 from ragcore.wire._said import described
 
-Row = Callable[[Any], RagcoreError]
+Row = Callable[[Any], RagcoreError | None]
 NameT = TypeVar("NameT", bound=type[BaseException] | str)
 
 
@@ -99,8 +99,9 @@ class translating:  # noqa: N801  # reads as a function
     Args:
         rows: By class, or by the name of one that not every release of an SDK has. Of the classes
             that an exception is an instance of, the nearest counts. A row is a function that makes
-            the error, or the error's class. One that is worth another attempt is about the
-            network: what really happened is looked for behind the exception.
+            the error, or None to let the exception pass, or the error's class. One that is worth
+            another attempt is about the network: what really happened is looked for behind the
+            exception.
         address: What is asked, for messages.
     """
 

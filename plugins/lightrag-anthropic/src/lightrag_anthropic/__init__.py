@@ -1,12 +1,33 @@
 """Claude, by Anthropic's Messages API: ``anthropic:MODEL``."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from lightrag_anthropic._models import capabilities
 from lightrag_anthropic.options import AnthropicLLMOptions, AnthropicOptions
 from ragcore import CompletionProvider, Retry, hookimpl
 
-__all__ = ["AnthropicLLMOptions", "AnthropicOptions", "ragcore_completion_providers"]
+if TYPE_CHECKING:
+    from lightrag_anthropic.compat import (
+        anthropic_complete,
+        anthropic_complete_if_cache,
+        anthropic_embed,
+        claude_3_haiku_complete,
+        claude_3_opus_complete,
+        claude_3_sonnet_complete,
+    )
+
+__all__ = [
+    "AnthropicLLMOptions",
+    "AnthropicOptions",
+    "anthropic_complete",
+    "anthropic_complete_if_cache",
+    "anthropic_embed",
+    "claude_3_haiku_complete",
+    "claude_3_opus_complete",
+    "claude_3_sonnet_complete",
+    "ragcore_completion_providers",
+]
 
 
 @hookimpl
@@ -24,3 +45,12 @@ def ragcore_completion_providers() -> Iterator[CompletionProvider]:
         loggers=("anthropic", "httpx2", "httpcore2"),
         list_models="lightrag_anthropic._connect:list_models",
     )
+
+
+def __getattr__(name: str) -> Any:
+    # LightRAG's names need its bridge, which who lists providers does not.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from lightrag_anthropic import compat
+
+    return getattr(compat, name)

@@ -1,6 +1,7 @@
 """Amazon Bedrock: ``bedrock:MODEL``, where MODEL is an identifier, a profile or an ARN."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from lightrag_bedrock._families import capabilities_of
 from lightrag_bedrock.options import (
@@ -11,10 +12,20 @@ from lightrag_bedrock.options import (
 )
 from ragcore import Capabilities, CompletionProvider, EmbeddingProvider, Retry, hookimpl
 
+if TYPE_CHECKING:
+    from lightrag_bedrock.compat import (
+        bedrock_complete,
+        bedrock_complete_if_cache,
+        bedrock_embed,
+    )
+
 __all__ = [
     "BedrockEmbeddingOptions",
     "BedrockLLMOptions",
     "BedrockOptions",
+    "bedrock_complete",
+    "bedrock_complete_if_cache",
+    "bedrock_embed",
     "ragcore_completion_providers",
     "ragcore_embedding_providers",
 ]
@@ -58,3 +69,12 @@ def ragcore_embedding_providers() -> Iterator[EmbeddingProvider]:
         list_models="lightrag_bedrock._models:list_embedding_models",
         describe="lightrag_bedrock._families:describe",
     )
+
+
+def __getattr__(name: str) -> Any:
+    # LightRAG's names need its bridge, which who lists providers does not.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from lightrag_bedrock import compat
+
+    return getattr(compat, name)

@@ -1,14 +1,27 @@
 """Local Hugging Face models: ``hf:ORG/NAME`` of the hub, ``hf:FOLDER``, ``hf:FOLDER/FILE.gguf``."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from lightrag_hf.options import LOGGERS, HFEmbeddingOptions, HFLLMOptions, HFOptions
 from ragcore import Capabilities, CompletionProvider, EmbeddingProvider, Retry, hookimpl
+
+if TYPE_CHECKING:
+    from lightrag_hf.compat import (
+        hf_embed,
+        hf_model_complete,
+        hf_model_if_cache,
+        initialize_hf_model,
+    )
 
 __all__ = [
     "HFEmbeddingOptions",
     "HFLLMOptions",
     "HFOptions",
+    "hf_embed",
+    "hf_model_complete",
+    "hf_model_if_cache",
+    "initialize_hf_model",
     "ragcore_completion_providers",
     "ragcore_embedding_providers",
 ]
@@ -49,3 +62,12 @@ def ragcore_embedding_providers() -> Iterator[EmbeddingProvider]:
         tokenizer="lightrag_hf._tokenizer:open_tokenizer",
         describe="lightrag_hf._describe:describe",
     )
+
+
+def __getattr__(name: str) -> Any:
+    # LightRAG's names need its bridge, which who lists providers does not.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from lightrag_hf import compat
+
+    return getattr(compat, name)

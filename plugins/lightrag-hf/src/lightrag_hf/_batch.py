@@ -20,6 +20,7 @@ from transformers import Cache, DynamicCache, GenerationMixin
 from transformers.cache_utils import DynamicLayer
 
 from lightrag_hf._device import require_memory
+from lightrag_hf._rope import changing_ropes
 
 _log = logging.getLogger("lightrag_hf")
 
@@ -44,6 +45,8 @@ def obstacle(model: Any) -> str:
         return "it prepares a pass in a way of its own"
     if not {"attention_mask", "position_ids"} <= set(_parameters(model)):
         return "it takes no positions"
+    if changing_ropes(model.config.to_dict()):
+        return "its rope depends on the longest in a pass"
     return ""
 
 

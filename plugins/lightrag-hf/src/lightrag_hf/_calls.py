@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from lightrag_hf._sampling import Chooser, Sampling
-from lightrag_hf._text import TextStream
+from lightrag_hf._text import TextStream, Vocabulary
 from ragcore import Chunk, FinishReason, InterruptedStreamError, Usage
 
 
@@ -50,7 +50,7 @@ class Call:
     def __init__(
         self,
         ask: Ask,
-        tokenizer: Any,
+        vocabulary: Vocabulary,
         eos: frozenset[int],
         deliver: Callable[[Chunk | Exception], object],
     ) -> None:
@@ -58,7 +58,7 @@ class Call:
         self.tokens = list(ask.prompt)
         self.is_cancelled = False
         self._is_finished = False
-        self._text = TextStream(tokenizer, ask.stop)
+        self._text = TextStream(vocabulary, ask.stop)
         self.eos = eos
         self._deliver = deliver
         self._chooser: Chooser | None = None

@@ -9,15 +9,12 @@ from contextlib import aclosing, asynccontextmanager
 
 from lightrag_hf._calls import Ask
 from lightrag_hf._engine import Engine
+from lightrag_hf._errors import translated
+from lightrag_hf._limits import context_window
 from lightrag_hf._models import lent_engine
-from lightrag_hf._prompt import (
-    begun_answer,
-    context_window,
-    encoded,
-    rendered,
-    room_for_answer,
-)
+from lightrag_hf._prompt import room_for_answer
 from lightrag_hf._sampling import sampling_of
+from lightrag_hf._template import Prompter
 from lightrag_hf.options import HFLLMOptions, HFOptions
 from ragcore import Chunk, Completion, CompletionRequest
 
@@ -31,12 +28,10 @@ async def open_completion(
     """Lend a model that completes; raises as :func:`lightrag_hf._models.lent_engine`."""
     async with lent_engine(client, model_name, options) as engine:
         backend = HFCompletion(engine, model_name)
-        if options.num_ctx is not None and options.num_ctx > backend.limit:
+        highest = backend.window.highest
+        if options.num_ctx is not None and options.num_ctx > highest:
             _log.warning(
-                "num_ctx=%d: %s reads %d tokens, and no more",
-                options.num_ctx,
-                model_name,
-                backend.limit,
+                "num_ctx=%d: %s reads %d tokens, and no more", options.num_ctx, model_name, highest
             )
         yield backend
 
@@ -46,13 +41,14 @@ class HFCompletion:
     One model's side of :class:`ragcore.StreamingBackend`.
 
     Attributes:
-        limit: Tokens that the model reads and writes together, at most.
+        window: Tokens that the model reads and writes together.
     """
 
     def __init__(self, engine: Engine, model_name: str) -> None:
         self._engine = engine
         self._model_name = model_name
-        self.limit = context_window(engine.model, engine.tokenizer)
+        self._prompter = Prompter(engine.tokenizer, engine.folder)
+        self.window = context_window(engine.model, engine.tokenizer)
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """
@@ -60,7 +56,7 @@ class HFCompletion:
 
         Raises:
             ContextLengthError: The prompt does not fit into the context window.
-            InvalidRequestError: The model's chat template refuses the messages.
+            InvalidRequestError: The model's chat template refuses the messages, or leaves out some.
             OptionsError: An option is out of range.
             UnsupportedError: The model has no chat template.
             ProviderError: The model failed, or does not fit into memory.
@@ -78,7 +74,8 @@ class HFCompletion:
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer *request* token by token; raises as :meth:`complete`."""
-        ask = await asyncio.to_thread(self._ask, request)
+        with translated(self._model_name):
+            ask = await asyncio.to_thread(self._ask, request)
         if ask.begun:
             yield Chunk(ask.begun)
         async with aclosing(self._engine.answer(ask)) as chunks:
@@ -90,15 +87,14 @@ class HFCompletion:
         generation_config = self._engine.model.generation_config
         own = generation_config.stop_strings or ()
         sampling = sampling_of(options, generation_config)
-        text = rendered(self._engine.tokenizer, request.messages)
-        prompt = encoded(self._engine.tokenizer, text)
-        room = room_for_answer(prompt, min(options.num_ctx or self.limit, self.limit))
+        prompt = self._prompter.prompt(request.messages, options)
+        room = room_for_answer(prompt.tokens, self.window.asked(options.num_ctx))
         longest = request.max_output_tokens or options.max_new_tokens
         longest = longest or generation_config.max_new_tokens
         return Ask(
-            prompt=prompt,
+            prompt=prompt.tokens,
             max_tokens=min(longest or room, room),
             sampling=sampling,
             stop=(*(options.stop or ()), *([own] if isinstance(own, str) else own)),
-            begun=begun_answer(text),
+            begun=prompt.begun,
         )

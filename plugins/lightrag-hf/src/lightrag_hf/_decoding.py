@@ -14,10 +14,10 @@ from torch import Tensor
 
 from lightrag_hf._batch import Batch, cache_parameter, has_plain_cache, obstacle
 from lightrag_hf._calls import Call, CallQueue, closed_error
-from lightrag_hf._errors import is_out_of_memory, translation
+from lightrag_hf._errors import is_out_of_memory, overflow, translation
 from lightrag_hf._generate import generate, needs_generate
+from lightrag_hf._rope import changing_ropes, reset_rope
 from lightrag_hf._sampling import choose
-from ragcore import ProviderError, RagcoreError
 
 _log = logging.getLogger("lightrag_hf")
 
@@ -115,7 +115,7 @@ class SharedDecoding:
             if is_good:
                 call.take(token)
             else:
-                call.fail(_overflow(self._model_name))
+                call.fail(overflow(self._model_name))
         batch.keep([not call.is_over for call in batch.rows])
 
     def _recover(
@@ -139,6 +139,7 @@ class SingleDecoding:
     def __init__(self, model: Any, model_name: str) -> None:
         self._model = model
         self._model_name = model_name
+        self._has_changing_rope = bool(changing_ropes(model.config.to_dict()))
 
     def abandon(self) -> Sequence[Call]:
         return ()
@@ -147,6 +148,8 @@ class SingleDecoding:
         call = queue.take()
         if call is None:
             return
+        if self._has_changing_rope:
+            reset_rope(self._model)
         answer = partial(generate, self._model, call, lambda: queue.is_closed)
         if exc := _failure_of(answer):
             _fail([call], self._model_name, exc)
@@ -181,19 +184,6 @@ def _failure_of(work: Callable[[], None]) -> Exception | None:
 
 def _fail(calls: Sequence[Call], model_name: str, exc: Exception) -> None:
     for call in calls:
-        error = _error(model_name, exc)
+        error = translation(model_name, exc)
         error.__cause__ = exc
         call.fail(error)
-
-
-def _error(model_name: str, exc: Exception) -> RagcoreError:
-    if is_out_of_memory(exc):
-        return translation(model_name, exc)
-    return ProviderError(f"{model_name!r} failed while answering: {type(exc).__name__}: {exc}")
-
-
-def _overflow(model_name: str) -> ProviderError:
-    return ProviderError(
-        f"{model_name!r} computed something that is no number; dtype='float32' or 'bfloat16' has "
-        "the range that float16 lacks"
-    )

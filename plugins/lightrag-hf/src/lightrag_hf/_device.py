@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -45,9 +46,12 @@ def choose_device(asked: str) -> torch.device:
 
 
 def load_arguments(
-    options: HFModelOptions, device: torch.device, files: ModelFiles
+    options: HFModelOptions,
+    device: torch.device,
+    files: ModelFiles,
+    usual: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the keyword arguments of ``from_pretrained`` that *options* stand for."""
+    """Return the keyword arguments of ``from_pretrained``: what *options* say, else *usual*."""
     chosen = {
         "dtype": dtype_of(options, device),
         "attn_implementation": options.attn_implementation,
@@ -56,7 +60,11 @@ def load_arguments(
         "local_files_only": True,
     }
     chosen |= _placement(options, device, files)
-    return {name: value for name, value in chosen.items() if value is not None}
+    said = {name: value for name, value in chosen.items() if value is not None}
+    usual = {name: value for name, value in (usual or {}).items() if value is not None}
+    if options.dtype == "auto" and usual.get("dtype", "auto") != "auto":
+        del said["dtype"]
+    return {**usual, **said}
 
 
 def dtype_of(options: HFModelOptions, device: torch.device) -> Any:

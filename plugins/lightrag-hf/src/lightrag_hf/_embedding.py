@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import numpy as np
+
 from lightrag_hf._encoder import Encoder
-from lightrag_hf._errors import translated
+from lightrag_hf._errors import overflow, translated
 from lightrag_hf._forward import Row
 from lightrag_hf._models import lent_encoder
 from lightrag_hf.options import HFEmbeddingOptions, HFOptions
@@ -46,13 +48,16 @@ class HFEmbedding:
             ProviderError: A single text does not fit into memory.
         """
         loop, encoder = asyncio.get_running_loop(), self._encoder
-        rows = await loop.run_in_executor(
-            encoder.reading, encoder.reader.read, request.texts, request.input_type
-        )
+        with translated(self._model_name):
+            rows = await loop.run_in_executor(
+                encoder.reading, encoder.reader.read, request.texts, request.input_type
+            )
         cut = tuple(at for at, row in enumerate(rows) if row.is_cut)
         self._check(rows, () if request.truncate == "end" else cut)
         with translated(self._model_name):
             vectors = await asyncio.wrap_future(encoder.forward.submit(rows))
+        if not np.isfinite(vectors).all():
+            raise overflow(self._model_name)
         usage = Usage(sum(len(row.ids) for row in rows))
         return Embeddings(vectors, usage=usage, truncated=cut, model=self._model_name)
 

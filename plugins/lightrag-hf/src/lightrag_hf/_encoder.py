@@ -14,6 +14,7 @@ from lightrag_hf._device import empty_cache
 from lightrag_hf._forward import ForwardQueue, Row, Vectors
 from lightrag_hf._pooling import layer_of, pool
 from lightrag_hf._reading import Reader
+from lightrag_hf._rope import changing_ropes, reset_rope, rope_of_pass
 from lightrag_hf._sentence_transformers import Recipe
 
 # Measured on two cores with MiniLM: 1,024 to 2,048 are equally fast, more is slower. An
@@ -48,7 +49,13 @@ class Encoder:
         is_cpu = self._device.type == "cpu"
         usual_tokens = _CPU_BATCH_TOKENS if is_cpu else _ACCELERATOR_BATCH_TOKENS
         self._empty_cache = functools.partial(empty_cache, self._device)
-        self.forward = ForwardQueue(self._vectors, batch_tokens or usual_tokens, self._empty_cache)
+        self._ropes = changing_ropes(model.config.to_dict())
+        self.forward = ForwardQueue(
+            self._vectors,
+            batch_tokens or usual_tokens,
+            self._empty_cache,
+            company=functools.partial(rope_of_pass, self._ropes),
+        )
 
     def close(self) -> None:
         """Stop the threads and give the memory back."""
@@ -64,6 +71,8 @@ class Encoder:
         positions = torch.arange(int(lengths.max()), device=self._device)
         mask = (positions < lengths).long()
         pooled = mask * (positions >= self._column([row.skipped for row in rows]))
+        if self._ropes:
+            reset_rope(self._model)
         vectors = pool(self._hidden_states(rows, mask), pooled, self._pooling)
         for layer in self._layers:
             vectors = layer(vectors)

@@ -10,12 +10,14 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from lightrag_hf._calls import Ask, Call, CallQueue, closed_error
 from lightrag_hf._decoding import SharedDecoding, SingleDecoding, decoding
+from lightrag_hf._text import Vocabulary
 from ragcore import Chunk
 
 _Decoding = SharedDecoding | SingleDecoding
@@ -33,12 +35,17 @@ class Engine:
     Attributes:
         model: As transformers loaded it; None once the engine is closed.
         tokenizer: The model's.
+        folder: Where both came from.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, model_name: str) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, model_name: str, folder: Path | None = None
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self._eos = frozenset(_eos(model, tokenizer))
+        self.folder = folder
+        self._vocabulary = Vocabulary(tokenizer)
+        self._eos = _eos(model, tokenizer)
         self._queue = CallQueue()
         work = (decoding(model, model_name),)
         name = "lightrag-hf-engine"
@@ -61,7 +68,7 @@ class Engine:
         def deliver(letter: Chunk | Exception) -> None:
             loop.call_soon_threadsafe(letters.put_nowait, letter)
 
-        call = Call(ask, self.tokenizer, self._eos, deliver)
+        call = Call(ask, self._vocabulary, self._eos, deliver)
         self._queue.put(call)
         try:
             is_complete = False
@@ -99,9 +106,8 @@ class Engine:
         return not self._queue.is_closed
 
 
-def _eos(model: Any, tokenizer: Any) -> list[int]:
-    """Return the tokens that end an answer: the model's own, else its tokenizer's."""
-    eos = model.generation_config.eos_token_id
-    if eos is None:
-        eos = tokenizer.eos_token_id
-    return eos if isinstance(eos, list) else [eos] * (eos is not None)
+def _eos(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Return the tokens that end an answer: the model's own, and its tokenizer's."""
+    own = model.generation_config.eos_token_id
+    several = own if isinstance(own, list) else [own]
+    return frozenset(token for token in (*several, tokenizer.eos_token_id) if token is not None)

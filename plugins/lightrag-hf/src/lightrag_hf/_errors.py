@@ -36,7 +36,7 @@ def translation(model_name: str, exc: BaseException) -> RagcoreError:
     """Return what *exc* is called in ragcore, by the nearest of its classes that has a row."""
     names = (kind.__name__ for kind in type(exc).__mro__)
     row = next((_ROWS[name] for name in names if name in _ROWS), _failed)
-    return row(model_name, exc)
+    return row(model_name, exc) or _failed(model_name, exc)
 
 
 def is_out_of_memory(exc: BaseException) -> bool:
@@ -146,8 +146,7 @@ def _no_name(model_name: str, exc: BaseException) -> RagcoreError:
 
 def _damaged(model_name: str, exc: BaseException) -> RagcoreError:
     return ProviderError(
-        f"a file with weights of {model_name!r} is damaged ({described(exc)}); fetch the model "
-        "again"
+        f"a file of {model_name!r} is damaged ({described(exc)}); fetch the model again"
     )
 
 
@@ -156,7 +155,16 @@ def _missing_package(model_name: str, exc: BaseException) -> RagcoreError:
 
 
 def _unreadable(model_name: str, exc: BaseException) -> RagcoreError:
-    return NotFoundError(f"the files of {model_name!r} can't be used: {exc}")
+    return NotFoundError(
+        f"the files of {model_name!r} can't be used: {exc}; fetch the model again, whole"
+    )
+
+
+def _no_weights_alone(model_name: str, exc: BaseException) -> RagcoreError:
+    return ProviderError(
+        f"a .bin file of {model_name!r} is damaged, or holds more than weights, which could run "
+        "code and is not loaded; fetch the model again, as safetensors where it has them"
+    )
 
 
 def _unloadable(model_name: str, exc: BaseException) -> RagcoreError:
@@ -165,7 +173,24 @@ def _unloadable(model_name: str, exc: BaseException) -> RagcoreError:
             f"the model {model_name!r} brings Python code of its own; if you trust it, pass "
             "trust_remote_code=True"
         )
-    return UnsupportedError(f"transformers can't load the model {model_name!r}: {exc}")
+    return UnsupportedError(f"transformers can't load the model {model_name!r}: {described(exc)}")
+
+
+def _beyond_its_tables(model_name: str, exc: BaseException) -> RagcoreError:
+    return ProviderError(
+        f"{model_name!r} has no weights for a token or a position ({described(exc)}): tokenizer "
+        "and weights are of different models; fetch both again, from one revision"
+    )
+
+
+def _of_the_tokenizer(model_name: str, exc: BaseException) -> RagcoreError | None:
+    # The tokenizers package raises plain ones.
+    if type(exc) is not Exception:
+        return None
+    return ProviderError(
+        f"the tokenizer of {model_name!r} failed ({exc}); put the tokenizer.json of the original "
+        "model into its folder"
+    )
 
 
 def _failed(model_name: str, exc: BaseException) -> RagcoreError:
@@ -174,10 +199,23 @@ def _failed(model_name: str, exc: BaseException) -> RagcoreError:
             f"not enough memory for {model_name!r} ({described(exc)}); use shorter texts, a "
             "smaller dtype=, quantization=, or another device="
         )
+    if "ignore_mismatched_sizes" in str(exc):
+        return UnsupportedError(
+            f"the weights of {model_name!r} have other shapes than its config.json says; fetch "
+            "both again, from one revision"
+        )
     return ProviderError(f"the model {model_name!r} failed: {described(exc)}")
 
 
-_ROWS: dict[str, Callable[[str, Any], RagcoreError]] = {
+def overflow(model_name: str) -> ProviderError:
+    """Return the error of a model whose numbers are none."""
+    return ProviderError(
+        f"{model_name!r} computed something that is no number; dtype='float32' or 'bfloat16' has "
+        "the range that float16 lacks"
+    )
+
+
+_ROWS: dict[str, Callable[[str, Any], RagcoreError | None]] = {
     "GatedRepoError": _gated,
     "RepositoryNotFoundError": _unknown_model,
     "RevisionNotFoundError": _unknown_revision,
@@ -191,10 +229,18 @@ _ROWS: dict[str, Callable[[str, Any], RagcoreError]] = {
     "XetDownloadError": _unreachable,
     "HTTPError": _unreachable,  # httpx2's
     "SafetensorError": _damaged,
+    "JSONDecodeError": _damaged,
+    "EOFError": _no_weights_alone,
+    "UnpicklingError": _no_weights_alone,
+    "StrictDataclassError": _unloadable,
     "ImportError": _missing_package,
     "OSError": _unreadable,
     "ValueError": _unloadable,
     "KeyError": _unloadable,
+    "IndexError": _beyond_its_tables,
+    "AttributeError": _failed,
+    "TypeError": _failed,
     "RuntimeError": _failed,
     "MemoryError": _failed,
+    "Exception": _of_the_tokenizer,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import attrs
 
 from lightrag_hf._errors import translated
 from lightrag_hf.options import HFOptions
-from ragcore import NotFoundError
+from ragcore import NotFoundError, UnsupportedError
 
 _CONFIGURATION = ("config.json", "*_config.json", "config_*.json", "modules.json", "*/config.json")
 _TOKENIZER = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 _NEVER = ("onnx/*", "openvino/*", "*/onnx/*", "original/*")
+_DESCRIPTIONS = ("config.json", "modules.json", "adapter_config.json")
+_POINTER = b"version https://git-lfs"
 _DEFAULT_ENDPOINT = "https://huggingface.co"
 
 
@@ -68,8 +71,16 @@ def model(
     Weights come as safetensors where the model has them, and only once; Python files only
     if *code*.
     """
-    if found := _local(model_name):
+    found = _local(model_name) or _fetched(hub, model_name, revision, code=code)
+    if found.gguf:
+        _require_content(found.folder / found.gguf)
         return found
+    for module in {"", *(module["path"] for module in read_modules(found.folder))}:
+        _require_usable(model_name, found.folder / module)
+    return found
+
+
+def _fetched(hub: HFOptions, model_name: str, revision: str | None, *, code: bool) -> ModelFiles:
     patterns = (*_TOKENIZER, "*.py") if code else _TOKENIZER
     folder = _fetch(hub, model_name, revision, patterns)
     there = _names(hub, model_name, folder)
@@ -79,25 +90,62 @@ def model(
     return ModelFiles(_fetch(hub, model_name, folder.name, (*patterns, *names)))
 
 
+def _require_usable(model_name: str, folder: Path) -> None:
+    """Refuse an adapter, which transformers may pass over, and pointers to files."""
+    adapter = read_json(folder / "adapter_config.json")
+    if adapter:
+        base = adapter.get("base_model_name_or_path") or "a model that it does not name"
+        raise UnsupportedError(
+            f"{model_name!r} is an adapter of {base}, and no whole model; merge both with peft: "
+            "PeftModel.from_pretrained(BASE, ADAPTER).merge_and_unload().save_pretrained(FOLDER); "
+            "save the tokenizer there too, and name that folder"
+        )
+    # Modules without settings have no folder.
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    needed = [name for name in names if any(fnmatch(name, pattern) for pattern in _TOKENIZER)]
+    for name in (*needed, *_weights_among(names)):
+        _require_content(folder / name)
+
+
+def _require_content(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise NotFoundError(
+                f"{str(path)!r} is a pointer of Git LFS, and not the file itself; fetch it with "
+                f"'git lfs pull' in {str(path.parent)!r}"
+            )
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in *path*, empty if there is no such file."""
-    if not path.is_file():
-        return {}
-    problem = NotFoundError(f"{str(path)!r} holds no JSON object; fetch the model again")
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except ValueError as exc:
-        raise problem from exc
-    if not isinstance(found, dict):
-        raise problem
+    found: dict[str, Any] = _read(path, dict)
     return found
 
 
 def read_modules(folder: Path) -> list[dict[str, str]]:
     """Return the modules that sentence-transformers would put together, if it is its model."""
     path = folder / "modules.json"
-    found: list[dict[str, str]] = json.loads(path.read_text("utf-8")) if path.is_file() else []
+    found: list[dict[str, str]] = _read(path, list)
+    if not all(isinstance(one, dict) and {"path", "type"} <= set(one) for one in found):
+        raise _not_json(path)
     return found
+
+
+def _read(path: Path, kind: type) -> Any:
+    """Return the *kind* in *path*, empty if there is no such file."""
+    if not path.is_file():
+        return kind()
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as exc:
+        raise _not_json(path) from exc
+    if not isinstance(found, kind):
+        raise _not_json(path)
+    return found
+
+
+def _not_json(path: Path) -> NotFoundError:
+    return NotFoundError(f"{str(path)!r} does not hold the JSON it should; fetch the model again")
 
 
 def _local(model_name: str) -> ModelFiles | None:
@@ -113,7 +161,7 @@ def _local(model_name: str) -> ModelFiles | None:
             f"there is no model folder {model_name!r} (seen from {str(Path.cwd())!r}); check the "
             "path; a model of the hub is named ORGANISATION/NAME"
         )
-    if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
+    if not any((path / name).is_file() for name in _DESCRIPTIONS):
         raise NotFoundError(f"the folder {model_name!r} has no config.json; {_ggufs_in(path)}")
     return ModelFiles(path)
 

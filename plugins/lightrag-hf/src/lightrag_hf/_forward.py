@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
@@ -84,6 +84,7 @@ class ForwardQueue:
         compute: ``rows -> vectors``, in the order of the rows.
         batch_tokens: Most tokens in a batch, padding included.
         recover: Called when memory has run out, before a smaller batch is tried.
+        company: Rows share a batch only if it says the same of their lengths.
     """
 
     def __init__(
@@ -91,10 +92,12 @@ class ForwardQueue:
         compute: Callable[[Sequence[Row]], Vectors],
         batch_tokens: int,
         recover: Callable[[], None],
+        company: Callable[[int], Hashable] = lambda _: None,
     ) -> None:
         self._compute = compute
         self._batch_tokens = batch_tokens
         self._recover = recover
+        self._company = company
         self._waiting: list[_Waiting] = []
         self._arrivals = itertools.count()
         self._is_closed = False
@@ -166,11 +169,17 @@ class ForwardQueue:
         oldest = min(range(len(self._waiting)), key=lambda at: self._waiting[at].call.arrival)
         begin, end = 0, 0
         while end <= oldest:
-            begin = end
-            end += max(1, self._batch_tokens // max(1, self._waiting[begin].length))
+            begin, end = end, self._end_of_batch(end)
         batch = self._waiting[begin:end]
         del self._waiting[begin:end]
         return batch
+
+    def _end_of_batch(self, begin: int) -> int:
+        longest = self._waiting[begin].length
+        fitting = self._waiting[begin:][: max(1, self._batch_tokens // max(1, longest))]
+        company = self._company(longest)
+        together = itertools.takewhile(lambda one: self._company(one.length) == company, fitting)
+        return begin + sum(1 for _ in together)
 
 
 def _closed_error() -> RuntimeError:

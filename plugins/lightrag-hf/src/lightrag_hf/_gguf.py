@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,7 +20,11 @@ from transformers import (
 from lightrag_hf._errors import is_out_of_memory
 from lightrag_hf._kept import kept
 from lightrag_hf._progress import Progress, building
+from lightrag_hf._weights import whole_model
 from ragcore import UnsupportedError
+
+# As llama.cpp names the parts.
+_PART = re.compile(r"-\d{5}-of-(?!00001)\d{5}\.gguf$")
 
 # What readers of a binary format raise upon a file that is broken, or not of that format.
 _UNREADABLE = (
@@ -53,6 +58,7 @@ def converted_tokenizer(file: Path) -> Path:
 
 def _convert(file: Path, dtype: torch.dtype | None, folder: Path) -> None:
     """Save the tokenizer in *file* into *folder*, and the weights if they are to have a *dtype*."""
+    _require_one_file(file)
     try:
         with building(), _progress():
             if dtype is not None:
@@ -68,8 +74,19 @@ def _convert(file: Path, dtype: torch.dtype | None, folder: Path) -> None:
         ) from exc
 
 
+def _require_one_file(file: Path) -> None:
+    if _PART.search(file.name):
+        raise UnsupportedError(
+            f"{str(file)!r} is a part of a split model, which transformers can't put together; "
+            "merge the parts with llama.cpp (llama-gguf-split --merge FIRST-PART WHOLE), or name "
+            "the model's safetensors folder"
+        )
+
+
 def _model(file: Path, dtype: torch.dtype) -> Any:
-    return AutoModelForCausalLM.from_pretrained(
+    return whole_model(
+        AutoModelForCausalLM,
+        str(file),
         file.parent,
         gguf_file=file.name,
         quantization_config=GgufConfig(dequantize=True),

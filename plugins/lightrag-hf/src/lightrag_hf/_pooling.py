@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightrag_hf._sentence_transformers import Stage, unsupported
+from ragcore import UnsupportedError
 
 _NO_DIVISION_BY_ZERO = 1e-9
 
@@ -101,7 +102,8 @@ def layer_of(stage: Stage, device: torch.device) -> Layer:
 
 
 def _dense(stage: Stage, device: torch.device) -> Layer:
-    weights = _weights(stage.folder, device)
+    needed = ["linear.weight", *["linear.bias"] * stage.settings.get("bias", True)]
+    weights = _weights(stage.folder, device, needed)
     activation = _activation(stage)
     weight, bias = weights["linear.weight"], weights.get("linear.bias")
     across = weights.get("residual.weight")
@@ -116,7 +118,7 @@ def _dense(stage: Stage, device: torch.device) -> Layer:
 
 
 def _layer_norm(stage: Stage, device: torch.device) -> Layer:
-    weights = _weights(stage.folder, device)
+    weights = _weights(stage.folder, device, ["norm.weight", "norm.bias"])
     weight, bias = weights["norm.weight"], weights["norm.bias"]
     return lambda vectors: functional.layer_norm(vectors, weight.shape, weight, bias)
 
@@ -131,10 +133,15 @@ def _activation(stage: Stage) -> Layer:
     return activation
 
 
-def _weights(folder: Path, device: torch.device) -> dict[str, Tensor]:
+def _weights(folder: Path, device: torch.device, needed: Sequence[str]) -> dict[str, Tensor]:
     path = folder / "model.safetensors"
     if path.is_file():
         found = load_file(path)
     else:
         found = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
+    if missing := [name for name in needed if name not in found]:
+        raise UnsupportedError(
+            f"the weights in {str(folder)!r} lack {', '.join(missing)}; fetch the model again, "
+            "whole"
+        )
     return {name: weight.to(device, torch.float32) for name, weight in found.items()}

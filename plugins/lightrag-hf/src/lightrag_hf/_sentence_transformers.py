@@ -11,13 +11,14 @@ Source:
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
 from lightrag_hf._files import read_json, read_modules
+from lightrag_hf._limits import highest_limit, is_limit, own_limit, text_part
 from lightrag_hf.options import HFEmbeddingOptions
 from ragcore import InputType, UnsupportedError
 
@@ -40,8 +41,30 @@ _PROMPT_NAMES: Mapping[InputType, Sequence[str]] = {
 
 _WIDTHS = ("hidden_size", "d_model", "dim", "n_embd", "embed_dim")
 
-# Tokenizers without a limit say a far higher number.
-_UNKNOWN_LENGTH = 10**9
+_POOLING_SETTINGS = {
+    *("word_embedding_dimension", "embedding_dimension", "pooling_mode", "include_prompt"),
+    *_OLD_POOLING,
+}
+
+# What sentence_bert_config.json may say. Memory that is saved, and padding that is left out, don't
+# change vectors.
+_SETTINGS = {
+    *("max_seq_length", "do_lower_case", "transformer_task", "modality_config"),
+    *("module_output_name", "processing_kwargs", "unpad_inputs"),
+    *("model_args", "model_kwargs", "tokenizer_args", "processor_kwargs"),
+    *("config_args", "config_kwargs"),
+}
+_MODEL_ARGUMENTS = {"dtype", "torch_dtype", "attn_implementation"}
+
+# Arguments that say where files come from, for which there are options, or that change no vector.
+_OF_LOADING = {
+    *("subfolder", "token", "cache_dir", "revision", "local_files_only", "trust_remote_code"),
+    *("device_map", "add_pooling_layer", "low_cpu_mem_usage", "use_safetensors"),
+}
+_OF_A_CALL = {
+    *("padding", "padding_side", "pad_to_multiple_of", "return_tensors", "truncation"),
+    "max_length",
+}
 
 
 @attrs.frozen
@@ -76,6 +99,10 @@ class Recipe:
         template_options: Further arguments of the chat template.
         prompts: By name; see :meth:`prompt`.
         cut_dimensions: How many numbers of a vector are kept; None: all.
+        config: Of the transformer.
+        config_arguments: What is said otherwise of it; :attr:`config` has that already.
+        model_arguments: What ``from_pretrained`` is given, where no option says otherwise.
+        tokenizer_arguments: Likewise, of the tokenizer.
     """
 
     transformer: Path
@@ -89,6 +116,10 @@ class Recipe:
     prompts: Mapping[str, str] = attrs.field(factory=dict)
     default_prompt_name: str | None = None
     cut_dimensions: int | None = None
+    config: Mapping[str, Any] = attrs.field(factory=dict)
+    config_arguments: Mapping[str, Any] = attrs.field(factory=dict)
+    model_arguments: Mapping[str, Any] = attrs.field(factory=dict)
+    tokenizer_arguments: Mapping[str, Any] = attrs.field(factory=dict)
 
     def prompt(self, input_type: InputType) -> str:
         """Return what stands before a text of that type; the model's default if it has none."""
@@ -119,21 +150,41 @@ def _listed(folder: Path, modules: list[dict[str, str]]) -> Recipe:
     _require(_kind(second) == "Pooling", folder, f"the module {second['type']!r}")
     transformer = folder / first["path"]
     pooling = read_json(folder / second["path"] / "config.json")
-    general = read_json(folder / "config_sentence_transformers.json")
+    _require_known(pooling, _POOLING_SETTINGS, folder, "the pooling setting")
     own = _transformer_settings(transformer)
+    config_arguments = _arguments(own, "config_args", "config_kwargs")
+    tokenizer_arguments = _arguments(own, "tokenizer_args", "processor_kwargs")
+    config = read_json(transformer / "config.json") | config_arguments
+    said = _said_length(transformer, own, tokenizer_arguments)
     return Recipe(
         transformer=transformer,
-        pooling=_modes(pooling) or ("mean",),
+        pooling=_modes(folder, pooling),
         include_prompt=pooling.get("include_prompt", True),
         stages=tuple(stage for module in rest for stage in _stages(folder, module)),
-        max_length=_max_length(transformer, own.get("max_seq_length")),
+        max_length=_max_length(transformer, config, said),
         lower_case=own.get("do_lower_case", False),
         chat=_chat(own),
         template_options=own.get("processing_kwargs", {}).get("chat_template", {}),
-        prompts={name: text or "" for name, text in general.get("prompts", {}).items()},
-        default_prompt_name=general.get("default_prompt_name"),
-        cut_dimensions=general.get("truncate_dim"),
+        **_prompts(folder),
+        config=config,
+        config_arguments=config_arguments,
+        model_arguments=_model_arguments(transformer, own),
+        tokenizer_arguments=tokenizer_arguments,
     )
+
+
+def _prompts(folder: Path) -> dict[str, Any]:
+    """Return what the general file says, as fields of a recipe."""
+    general = read_json(folder / "config_sentence_transformers.json")
+    prompts = {name: text or "" for name, text in (general.get("prompts") or {}).items()}
+    default = general.get("default_prompt_name")
+    known = default is None or default in prompts or default in _PROMPT_NAMES
+    _require(known, folder, f"the prompt {default!r}, which it does not have")
+    return {
+        "prompts": prompts,
+        "default_prompt_name": default,
+        "cut_dimensions": general.get("truncate_dim"),
+    }
 
 
 def _default(folder: Path) -> Recipe:
@@ -148,7 +199,8 @@ def _default(folder: Path) -> Recipe:
     return Recipe(
         transformer=folder,
         pooling=(mode,),
-        max_length=_max_length(folder, None),
+        max_length=_max_length(folder, config, None),
+        config=config,
         chat="flat" if _has_chat_template(folder) else None,
     )
 
@@ -198,27 +250,61 @@ def _kind(module: dict[str, str]) -> str:
     return kind if module["type"].startswith("sentence_transformers.") else module["type"]
 
 
-def _modes(settings: dict[str, Any]) -> tuple[str, ...]:
-    if mode := settings.get("pooling_mode"):
-        return (mode,) if isinstance(mode, str) else tuple(mode)
-    return tuple(mode for name, mode in _OLD_POOLING.items() if settings.get(name))
+def _modes(folder: Path, settings: dict[str, Any]) -> tuple[str, ...]:
+    mode = settings.get("pooling_mode")
+    if mode is None:
+        found = tuple(mode for name, mode in _OLD_POOLING.items() if settings.get(name))
+        return found or ("mean",)
+    modes = (mode,) if isinstance(mode, str) else tuple(mode)
+    for one in modes:
+        _require(one in _OLD_POOLING.values(), folder, f"the pooling {one!r}")
+    return modes
 
 
 def _transformer_settings(transformer: Path) -> dict[str, Any]:
     """Return what is in ``sentence_bert_config.json``; long ago the name told the architecture."""
     path = next(iter(sorted(transformer.glob("sentence_*_config.json"))), None)
     settings = read_json(path) if path else {}
-    for name in ("query_length", "document_length", "query_expansion"):
-        _require(settings.get(name) is None, transformer, f"{name}={settings.get(name)!r}")
+    _require_known(settings, _SETTINGS, transformer, "the setting")
     task = settings.get("transformer_task", "feature-extraction")
     _require(task == "feature-extraction", transformer, f"transformer_task={task!r}")
-    output = settings.get("modality_config", {}).get("text", {}).get("method_output_name")
-    _require(
-        output in (None, "last_hidden_state", ["last_hidden_state"]),
-        transformer,
-        f"output {output!r}",
-    )
+    of_text = settings.get("modality_config", {}).get("text", {})
+    method, output = of_text.get("method", "forward"), of_text.get("method_output_name")
+    _require(method == "forward", transformer, f"the method {method!r}")
+    output = output if isinstance(output, list) else [output or "last_hidden_state"]
+    _require(output == ["last_hidden_state"], transformer, f"the output {output!r}")
+    name = settings.get("module_output_name", "token_embeddings")
+    _require(name == "token_embeddings", transformer, f"the output {name!r}")
     return settings
+
+
+def _arguments(settings: Mapping[str, Any], old_name: str, name: str) -> dict[str, Any]:
+    """Return the arguments that are called *name* today and once were *old_name*."""
+    said = settings.get(old_name) or settings.get(name) or {}
+    return {name: value for name, value in said.items() if name not in _OF_LOADING}
+
+
+def _model_arguments(transformer: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    said = _arguments(settings, "model_args", "model_kwargs")
+    _require_known(said, _MODEL_ARGUMENTS, transformer, "the model's argument")
+    dtype = said.pop("torch_dtype", None)
+    return {"dtype": dtype, **said}
+
+
+def _said_length(
+    transformer: Path, settings: Mapping[str, Any], tokenizer_arguments: Mapping[str, Any]
+) -> int | None:
+    """Return how many tokens the files for sentence-transformers say that a text may have."""
+    processing = settings.get("processing_kwargs", {})
+    call = {**processing.get("common", {}), **processing.get("text", {})}
+    _require_known(call, _OF_A_CALL, transformer, "the tokenizer's argument")
+    _require(bool(call.get("truncation", True)), transformer, "texts that are not cut")
+    limits = (
+        call.get("max_length"),
+        tokenizer_arguments.get("model_max_length"),
+        settings.get("max_seq_length"),
+    )
+    return next((limit for limit in limits if is_limit(limit)), None)
 
 
 def _chat(settings: dict[str, Any]) -> Literal["flat", "structured"] | None:
@@ -228,14 +314,11 @@ def _chat(settings: dict[str, Any]) -> Literal["flat", "structured"] | None:
     return "structured" if message.get("format") == "structured" else "flat"
 
 
-def _max_length(transformer: Path, said: int | None) -> int | None:
-    """Return *said*, or the lesser of the tokenizer's and the model's limit."""
-    if said is not None:
-        return said
+def _max_length(transformer: Path, config: Mapping[str, Any], said: int | None) -> int | None:
+    """Return *said*, or else the tokenizer's limit; the model's own if that is less."""
     of_tokenizer = read_json(transformer / "tokenizer_config.json").get("model_max_length")
-    of_model = read_json(transformer / "config.json").get("max_position_embeddings")
-    known = [limit for limit in (of_tokenizer, of_model) if limit and 0 < limit < _UNKNOWN_LENGTH]
-    return int(min(known)) if known else None
+    limits = (of_tokenizer, own_limit(config)) if said is None else (said, highest_limit(config))
+    return min((limit for limit in limits if is_limit(limit)), default=None)
 
 
 def dimensions_of(recipe: Recipe) -> int | None:
@@ -244,10 +327,17 @@ def dimensions_of(recipe: Recipe) -> int | None:
     projected = [int(settings["out_features"]) for settings in dense]
     if recipe.cut_dimensions or projected:
         return recipe.cut_dimensions or projected[-1]
-    config = read_json(recipe.transformer / "config.json")
-    config |= config.get("text_config") or {}
+    config = text_part(recipe.config)
     width = next((config[name] for name in _WIDTHS if name in config), None)
     return width and width * len(recipe.pooling)
+
+
+def _require_known(
+    said: Mapping[str, Any], known: Collection[str], folder: Path, what: str
+) -> None:
+    """Refuse what is set and not known: left out, it would change vectors."""
+    for name, value in said.items():
+        _require(name in known or value is None, folder, f"{what} {name}={value!r}")
 
 
 def _require(is_so: bool, folder: Path, what: str) -> None:

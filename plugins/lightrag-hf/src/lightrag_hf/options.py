@@ -154,6 +154,23 @@ class HFLLMOptions(HFModelOptions, binding="hf_llm"):
     stop: list[str] | None = option(
         "Texts that end the answer; they are not part of it.", default=None, scope="call"
     )
+    chat_template: str | None = option(
+        "Chat template: the name of one of the model's, a file, or the template itself.",
+        default=None,
+        scope="call",
+        provider_default="the model's default",
+    )
+    chat_template_kwargs: dict[str, Any] | None = option(
+        'Variables for the chat template, such as {"enable_thinking": false}.',
+        default=None,
+        scope="call",
+    )
+    allow_special_tokens: bool = option(
+        "Read special tokens in messages, such as <|im_end|>, as the model's own: a document may "
+        "then speak in the name of the system.",
+        default=False,
+        scope="call",
+    )
 
 
 class HFEmbeddingOptions(HFModelOptions, binding="hf_embedding"):

@@ -1,15 +1,24 @@
 """Ollama: models of a server of your own, and of Ollama's cloud."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from lightrag_ollama._host import is_cloud_model
 from lightrag_ollama.options import OllamaEmbeddingOptions, OllamaLLMOptions, OllamaOptions
 from ragcore import Capabilities, CompletionProvider, EmbeddingProvider, Retry, hookimpl
 
+if TYPE_CHECKING:
+    from lightrag_ollama.compat import ensure_think_supported, ollama_embed, ollama_model_complete
+    from lightrag_ollama.compat import ollama_model_if_cache as _ollama_model_if_cache
+
 __all__ = [
     "OllamaEmbeddingOptions",
     "OllamaLLMOptions",
     "OllamaOptions",
+    "_ollama_model_if_cache",
+    "ensure_think_supported",
+    "ollama_embed",
+    "ollama_model_complete",
     "ragcore_completion_providers",
     "ragcore_embedding_providers",
 ]
@@ -76,3 +85,12 @@ def ragcore_embedding_providers() -> Iterator[EmbeddingProvider]:
         list_models="lightrag_ollama._models:list_models",
         describe="lightrag_ollama._describe:describe",
     )
+
+
+def __getattr__(name: str) -> Any:
+    # LightRAG's names need its bridge, which who lists providers does not.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from lightrag_ollama import compat
+
+    return getattr(compat, name)

@@ -33,7 +33,7 @@ _AZURE = DropIn(
     _BOXES,
 )
 
-openai_complete = _OPENAI.completes("openai_complete")
+openai_complete = _OPENAI.completes("openai_complete", cot_last=True)
 gpt_4o_complete = _OPENAI.completes("gpt_4o_complete", "gpt-4o")
 gpt_4o_mini_complete = _OPENAI.completes("gpt_4o_mini_complete", "gpt-4o-mini")
 nvidia_openai_complete = _NVIDIA.completes(
@@ -153,6 +153,7 @@ async def azure_openai_complete(  # LightRAG's signature
     embedding_dim=1536,
     max_token_size=8192,
     model_name="text-embedding-3-small",
+    send_dimensions=True,
     supports_asymmetric=True,
 )
 async def openai_embed(  # noqa: PLR0917  # LightRAG's signature
@@ -200,6 +201,7 @@ async def openai_embed(  # noqa: PLR0917  # LightRAG's signature
     embedding_dim=1536,
     max_token_size=8192,
     model_name="my-text-embedding-3-large-deployment",
+    send_dimensions=True,
     supports_asymmetric=True,
 )
 async def azure_openai_embed(  # noqa: PLR0917  # LightRAG's signature
