@@ -88,6 +88,6 @@ def _meant(name: str, by_word: dict[str, list[str]]) -> str | None:
 
 
 def _differ_by_words(one: str, other: str) -> bool:
-    """Whether whole words are all that is missing, as in ANTHROPIC_AWS_BASE_URL, an SDK's own."""
+    """Whether whole words make the difference, as in ANTHROPIC_AWS_BASE_URL, or TOP_K and TOP_P."""
     words, others = set(one.split("_")), set(other.split("_"))
-    return words < others or others < words
+    return words < others or others < words or any(len(word) == 1 for word in words ^ others)

@@ -234,6 +234,9 @@ class Service:
             writer.close()
 
     async def _reply(self, request: Request, connection: Connection) -> None:
+        if request.method == "HEAD":
+            await connection.respond(405, b"")
+            return
         reply = self.next_reply()
         while isinstance(reply, Delay):
             await asyncio.sleep(reply.seconds)
