@@ -331,6 +331,18 @@ async def test_what_is_said_in_a_call_is_no_option_of_a_model() -> None:
     assert problem.startswith("retry_attempts: is set when the model is opened, not for a single")
 
 
+async def test_what_other_libraries_have_options_for_is_said_where_it_belongs() -> None:
+    """A model's name stands in the reference, and a stream is a method."""
+    async with ragcore.completion("scripted:any", script=Script("A cat")) as model:
+        with pytest.raises(OptionsError) as caught:
+            await model.complete("hi", stream=True, model="other")
+
+    assert caught.value.problems == (
+        "stream: is a method: async with model.stream(…) as chunks",
+        "model: is said by the reference: PROVIDER:MODEL, such as 'openai:gpt-4o-mini'",
+    )
+
+
 async def test_a_model_says_what_it_is(model: ragcore.CompletionModel) -> None:
     """Reference, capabilities, and whether it streams."""
     assert model.reference == "scripted:any"

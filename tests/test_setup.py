@@ -135,6 +135,17 @@ def test_what_no_option_can_change_is_left_as_it_is(error: ProviderError) -> Non
     assert told(error, {**KEY, **ADDRESS}) == before
 
 
+def test_where_a_server_is_looked_for_is_said_how_to_change() -> None:
+    """On this machine, unless somebody says something else."""
+    error = no_host()
+    error.args = ("can't reach http://localhost:8000/v1: connection refused",)
+
+    assert told(error) == (
+        "can't reach http://localhost:8000/v1: connection refused; where it is elsewhere, say so "
+        "by base_url= (ACME_BASE_URL)"
+    )
+
+
 def test_an_address_that_nobody_set_is_not_in_doubt() -> None:
     """The service's own is right."""
     before = str(no_host())

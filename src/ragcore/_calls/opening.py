@@ -52,6 +52,13 @@ Connect = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 _log = logging.getLogger("ragcore")
 
+# What other libraries have options for.
+_OF_THE_REFERENCE = dict.fromkeys(
+    ("model", "model_name"),
+    "is said by the reference: PROVIDER:MODEL, such as 'openai:gpt-4o-mini'",
+)
+_OF_THE_METHOD = {"stream": "is a method: async with model.stream(…) as chunks"}
+
 # Formats whose ways a model remembers; a program may make a schema for each call.
 _MOST_REMEMBERED = 100
 
@@ -187,7 +194,8 @@ class Opening(Service[ProviderT]):
         Raises:
             OptionsError: With every problem.
         """
-        return merge(self.options, options, (type(self.connection), type(self.host)))
+        groups = type(self.connection), type(self.host)
+        return merge(self.options, options, groups, _OF_THE_REFERENCE | _OF_THE_METHOD)
 
     def refuse(self, option: str, why: str) -> None:
         """
@@ -338,7 +346,8 @@ def _opening(
     groups = [provider.connection, provider.options, host_group]
     method, names = CALLS[host_group]
     of_calls = {name: f"is said in a call: model.{method}(…, {name}=…)" for name in names}
-    connection, options, host = read(groups, given, sources=sources, elsewhere=of_calls)
+    elsewhere = of_calls | _OF_THE_REFERENCE | _OF_THE_METHOD
+    connection, options, host = read(groups, given, sources=sources, elsewhere=elsewhere)
     return Opening(
         provider=provider,
         distribution=registry().distribution_of(provider),
@@ -348,6 +357,13 @@ def _opening(
         host=host,
         setup=Setup.of(connection, given, sources),
     )
+
+
+def _like(reference: object) -> str:
+    """Return a reference like *reference*: the same one, if a slash is all that is wrong."""
+    name, slash, model_name = str(reference).partition("/")
+    is_known = any(name == known for _, known in registry().claims)
+    return f"{name}:{model_name}" if is_known and slash else "openai:gpt-4o-mini"
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -360,7 +376,7 @@ def split_reference(reference: str) -> tuple[str, str]:
     name, colon, model_name = reference.partition(":") if isinstance(reference, str) else ("",) * 3
     if not (name and colon and model_name):
         raise OptionsError(
-            f"{reference!r} is not a reference: PROVIDER:MODEL, such as 'openai:gpt-4o-mini'"
+            f"{reference!r} is not a reference: PROVIDER:MODEL, such as {_like(reference)!r}"
         )
     if holds_half(model_name):
         raise OptionsError(f"{reference!a} holds half of a character (a lone surrogate)")

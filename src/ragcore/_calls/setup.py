@@ -13,6 +13,8 @@ from ragcore.errors import AuthenticationError, ProviderError
 from ragcore.options import BindingOptions, OptionField, Secret, Sources, found
 from ragcore.wire import is_lost, transport_error
 
+_LOOPBACK = re.compile(r"://(localhost|127\.|\[::1\])")
+
 # What providers call an address.
 _ADDRESSES = ("base_url", "endpoint_url", "endpoint", "host", "url")
 
@@ -71,11 +73,19 @@ class Setup:
         message = str(error.args[0]) if error.args else ""
         if isinstance(error, AuthenticationError):
             yield from self._asks(message, [*self._keys()])
-        elif self.address is not None and (is_lost(error) or _is_of_network(error)):
+        elif is_lost(error) or _is_of_network(error):
+            yield from self._where(message)
+
+    def _where(self, message: str) -> Iterator[str]:
+        field = address_field(type(self.connection))
+        if field is None:
+            return
+        if self.address is not None:
             if "://" not in message:
                 yield f"{self.address} was asked"
-            field = address_field(type(self.connection))
-            yield from self._asks(message, [field] if field else [])
+            yield from self._asks(message, [field])
+        elif _LOOPBACK.search(message) and f"{field.name}=" not in message:
+            yield f"where it is elsewhere, say so by {self._named(field)}"
 
     def _keys(self) -> Iterator[OptionField]:
         secrets = [field for field in self.connection.fields() if field.secret]

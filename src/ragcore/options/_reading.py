@@ -241,7 +241,12 @@ def checked(group: type[Group], keywords: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def merge(base: GroupT, keywords: Mapping[str, Any], opening: Iterable[type[Group]] = ()) -> GroupT:
+def merge(
+    base: GroupT,
+    keywords: Mapping[str, Any],
+    opening: Iterable[type[Group]] = (),
+    elsewhere: Mapping[str, str] | None = None,
+) -> GroupT:
     """
     Return *base* with the call-scoped options of *keywords* set; None leaves one as it is.
 
@@ -249,6 +254,7 @@ def merge(base: GroupT, keywords: Mapping[str, Any], opening: Iterable[type[Grou
         base: What the model has.
         keywords: What the call says.
         opening: The groups of other options that are set when a model is opened.
+        elsewhere: Names that are no options, and where they are to be said.
 
     Raises:
         OptionsError: An option is unknown, is model-scoped, or has the wrong type.
@@ -265,7 +271,7 @@ def merge(base: GroupT, keywords: Mapping[str, Any], opening: Iterable[type[Grou
         for field in each.fields()
         if keywords.get(field.name) is not None and (each is not group or field.scope == "model")
     ]
-    raise_all([*_unknown(groups, keywords, only_calls=True), *of_the_model, *bad])
+    raise_all([*_unknown(groups, keywords, elsewhere, only_calls=True), *of_the_model, *bad])
     return made(group, base.asdict() | values)
 
 
