@@ -41,6 +41,8 @@ class TaskOptions(BindingOptions, binding="acme_task"):
 class Backend:
     def __init__(self, client, model_name, options):
         self.model_name = model_name
+        if model_name == "telling":
+            print(client, file=sys.stderr)
 
     async def complete(self, request):
         asked = request.messages[-1].content
@@ -56,7 +58,8 @@ class Backend:
 
     async def embed(self, request):
         rows = [[len(text) % 7 + 1.0, text.count("e") + 1.0, 1.0] for text in request.texts]
-        return Embeddings(np.array(rows, dtype=np.float32))
+        vectors = np.array(rows, dtype=np.float32)
+        return Embeddings(vectors[:, ::-1] if self.model_name == "backwards" else vectors)
 
 def describe(model_name, options):
     return 3, 1000
@@ -65,7 +68,7 @@ def tokenizer(model_name, options):
     return ragcore.testing.CharacterTokenizer()
 
 def connect(connection):
-    return nullcontext()
+    return nullcontext(connection.api_key.get() if connection.api_key else "")
 
 class Acme:
     both = dict(name="acme", connection=AcmeOptions, options=TaskOptions,
@@ -95,7 +98,8 @@ def rag(*arguments: str, folder: Path, **variables: str) -> subprocess.Completed
         text=True,
         cwd=folder,
         check=False,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), **variables},
+        env={name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        | {"HOME": str(folder), **variables},
     )
 
 
@@ -224,3 +228,39 @@ def test_a_file_tells_the_engine_settings_and_no_places() -> None:
 
     assert {"TOP_K", "MAX_GLEANING", "MAX_PARALLEL_INSERT"} <= settings
     assert not any(word in name for name in settings for word in ("KEY", "URL", "HOST", "ENDPOINT"))
+
+
+def test_another_embedding_is_told_once_and_can_be_taken(tmp_path: Path) -> None:
+    """No document is marked as failed; after the command that the error names, all goes on."""
+    (tmp_path / "tower.md").write_text("John Smeaton built a tower.")
+    (tmp_path / "bell.md").write_text("It has a bell.")
+    models = ("-m", "acme:large", "-e", "acme:backwards")
+    rag("index", "tower.md", *MODELS, folder=tmp_path)
+
+    refused = rag("index", "tower.md", "bell.md", *models, folder=tmp_path)
+    unanswered = rag("ask", "Who?", *models, folder=tmp_path)
+    command = refused.stderr.splitlines()[-1].removeprefix("  ragcore rag ").split()
+    anew = rag(*command, folder=tmp_path)
+    again = rag("index", "tower.md", "bell.md", *models, folder=tmp_path)
+    answered = rag("ask", "Who?", *models, folder=tmp_path)
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.count("made by another embedding") == 1
+    assert "made by another embedding" in unanswered.stderr
+    assert command == ["reembed", "--working-dir", "rag_storage", "-m", "acme:backwards"]
+    assert anew.stdout.startswith("rag_storage: vectors of 1 chunks, 2 entities, 1 relations are")
+    assert again.stdout == "Indexed 1 document in rag_storage, 1 were there already.\n"
+    assert answered.stdout.startswith("Smeaton did.")
+
+
+def test_a_key_goes_to_the_provider_whose_it_is(tmp_path: Path) -> None:
+    """One that is for the provider of the variables is not for that of --embedding."""
+    (tmp_path / "tower.md").write_text("John Smeaton built a tower.")
+    theirs = {"EMBEDDING_BINDING": "openai", "EMBEDDING_BINDING_API_KEY": "canary"}
+
+    models = ("-m", "acme:large", "-e", "acme:telling")
+
+    done = rag("index", "tower.md", *models, folder=tmp_path, ACME_API_KEY="own", **theirs)
+
+    assert done.returncode == 0
+    assert done.stderr == "own\n"

@@ -197,13 +197,22 @@ def test_a_lasting_failure_midway_keeps_its_class(clock: FakeClock) -> None:
 # --- ends ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pieces", [["Goe"], [Chunk(usage=Usage(1))], []])
+@pytest.mark.parametrize("pieces", [["Goe"], [Chunk(usage=Usage(1))]])
 def test_an_end_without_a_reason_is_an_interruption(clock: FakeClock, pieces: list[Any]) -> None:
     """A dropped connection often looks like an end."""
     with pytest.raises(InterruptedStreamError, match="without saying why") as caught:
         clock.run(whole(Script(pieces)))
 
     assert caught.value.text == "".join(piece for piece in pieces if isinstance(piece, str))
+
+
+def test_a_stream_without_a_piece_is_tried_again(clock: FakeClock) -> None:
+    """Nothing was handed on: the next attempt may be whole."""
+    script = Script([], ["Goethe", Chunk(finish_reason="stop")])
+    answer = clock.run(whole(script))
+
+    assert answer.text == "Goethe"
+    assert answer.timings.attempts == 2
 
 
 @pytest.mark.parametrize(

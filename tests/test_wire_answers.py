@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ragcore import InterruptedStreamError, ProviderError, RateLimitError, UnavailableError
-from ragcore.wire import count, decoded, finish_reason, text_and_thoughts, vector
+from ragcore.wire import count, counted, decoded, finish_reason, text_and_thoughts, vector
 
 
 @pytest.mark.parametrize(
@@ -148,3 +148,13 @@ def test_what_is_no_vector_is_refused(numbers: Any) -> None:
 def test_a_number_that_is_too_large_is_infinite() -> None:
     """The host refuses it; nothing warns."""
     assert np.isinf(vector([1e39])).all()
+
+
+@pytest.mark.parametrize(
+    ("said", "tokens"),
+    [("3", 3), ("0", 0), ("", None), ("-1", None), ("1.5", None), ("9" * 5_000, None)],
+)
+def test_a_header_may_count_tokens(said: str, tokens: int | None) -> None:
+    """In digits, and in no more of them than a count has."""
+    assert counted({"x-tokens": said}, "x-tokens") == tokens
+    assert counted({}, "x-tokens") is None

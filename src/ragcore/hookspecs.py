@@ -297,15 +297,22 @@ class CompletionProvider(_Provider):
 @attrs.frozen(kw_only=True)
 class EmbeddingProvider(_Provider):
     """
-    A provider of embeddings; fields as in :class:`CompletionProvider`, and one more.
+    A provider of embeddings; fields as in :class:`CompletionProvider`, and two more.
 
     Attributes:
         describe: Code; ``(model_name, options) -> (dimensions, max_tokens)``, each None where
             unknown; synchronous, from files or a table; at most a small configuration file is
             fetched. It too is handed *connection* if it has a parameter of that name.
+        identity: Code; ``(model_name, options) -> mapping``, called as *describe* is; what decides
+            about the model's vectors, by name, as JSON has it: what options say where they are
+            set, else what the model's files say. What is not known is left out. Of one provider's
+            vectors, those that differ in a fact are not compared; ``revision`` and ``weights``
+            count between models of one name. Left out: the options that are called ``normalize``,
+            ``pooling``, ``dtype``, ``…_prefix`` and the like.
     """
 
     describe: str | None = attrs.field(default=None, validator=_code)
+    identity: str | None = attrs.field(default=None, validator=_code)
 
 
 @attrs.frozen(kw_only=True)

@@ -249,17 +249,6 @@ async def test_why_an_answer_ended(stop_reason: str, finish_reason: str) -> None
     assert answer.finish_reason == finish_reason
 
 
-@pytest.mark.parametrize("stop_reason", ["tool_use", "pause_turn", "novelty", None])
-async def test_an_answer_that_is_not_done_is_an_error(stop_reason: str | None) -> None:
-    """A tool to be called, a pause, or nothing said: never a plain answer."""
-    body = message(MODEL, Answer()) | {"stop_reason": stop_reason}
-    async with Verbatim(body).running() as service, asked(service) as model:
-        with pytest.raises(ragcore.ProviderError, match=f"{stop_reason!r}"):
-            await model.complete("Who?")
-
-    assert len(service.requests) == 1
-
-
 @pytest.mark.parametrize(
     ("said", "error"),
     [
@@ -283,23 +272,6 @@ async def test_a_refusal_says_why() -> None:
     async with Verbatim(body).running() as service, asked(service) as model:
         with pytest.raises(ragcore.ContentFilterError, match="No malware"):
             await model.complete("Who?")
-
-
-@pytest.mark.parametrize("body", [b"<html>Sign in", [], {"content": None}, {}])
-async def test_what_is_no_message_is_an_error(body: object) -> None:
-    """Such as a captive portal's page with status 200."""
-    async with Verbatim(body).running() as service, asked(service) as model:
-        with pytest.raises(ragcore.ProviderError, match="what is no"):
-            await model.complete("Who?")
-
-
-async def test_a_page_in_place_of_an_answer_is_tried_again() -> None:
-    """The error says what the page says."""
-    async with Verbatim(b"<html><p>Sign in").running() as service, asked(service) as model:
-        with pytest.raises(ragcore.UnavailableError, match="what is no JSON: Sign in"):
-            await model.complete("Who?")
-
-    assert len(service.requests) == 3
 
 
 async def test_an_error_with_status_200_is_an_error() -> None:

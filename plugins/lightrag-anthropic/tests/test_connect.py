@@ -163,17 +163,6 @@ async def test_all_problems_of_an_account_come_at_once(monkeypatch: pytest.Monke
     assert CANARY not in str(caught.value)
 
 
-async def test_a_redirect_is_not_followed() -> None:
-    """It could carry headers to another host."""
-    async with AnthropicService(Answer()).running() as other:
-        moved = Failure(307, headers={"Location": f"{other.url}/v1/messages"})
-        async with AnthropicService(moved).running() as service, asked(service) as model:
-            with pytest.raises(ragcore.ProviderError):
-                await model.complete("Who?")
-
-    assert not other.requests
-
-
 async def test_no_key_in_log_repr_error_or_pickle(caplog: pytest.LogCaptureFixture) -> None:
     """Of a call that goes well, and of one that does not."""
     caplog.set_level(logging.DEBUG)

@@ -80,14 +80,6 @@ async def test_events_of_the_future_say_nothing() -> None:
     assert "".join(chunk.text for chunk in chunks) == "Goethe"
 
 
-async def test_a_stop_reason_without_message_stop_is_no_end() -> None:
-    """The last event of all is the end."""
-    said = events(MODEL, Answer())[:-1]
-    async with Events(*map(encoded, said)).running() as service, asked(service) as model:
-        with pytest.raises(ragcore.InterruptedStreamError):
-            await read(model)
-
-
 async def test_message_stop_without_a_stop_reason_is_no_end() -> None:
     """Nobody knows whether it was cut."""
     said = [event for event in events(MODEL, Answer()) if event["type"] != "message_delta"]
@@ -117,15 +109,6 @@ async def test_a_malformed_event_is_never_skipped(bad: bytes) -> None:
             await read(model)
 
     assert caught.value.text == "Goethe"
-
-
-async def test_a_tool_call_is_no_end() -> None:
-    """ragcore has no tools; half an answer is not one."""
-    said = events(MODEL, Answer())
-    said[-2]["delta"]["stop_reason"] = "tool_use"
-    async with Events(*map(encoded, said)).running() as service, asked(service) as model:
-        with pytest.raises(ragcore.ProviderError, match="tool_use"):
-            await read(model)
 
 
 async def test_an_error_in_the_stream_is_of_the_tree() -> None:

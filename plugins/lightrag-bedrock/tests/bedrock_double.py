@@ -258,6 +258,7 @@ BEDROCK = Case(
     },
     model="anthropic.claude-haiku-4-5-20251001-v1:0",
     embedding_model="cohere.embed-english-v3",
+    address_option="endpoint_url",
     # The service's own statuses say other things than HTTP's.
     statuses={400: 1, 403: 1, 404: 1, 429: 3, 500: 3, 503: 3},
 )

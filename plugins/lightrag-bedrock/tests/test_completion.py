@@ -119,15 +119,6 @@ async def test_no_answer_is_an_error(
                 [chunk async for chunk in chunks]
 
 
-@pytest.mark.parametrize("said", ["malformed_model_output", "malformed_tool_use", "whatever", None])
-def test_an_unusable_end_is_an_error(said: str | None) -> None:
-    """It is never taken for a plain answer."""
-    from lightrag_bedrock._completion import _finish_reason
-
-    with pytest.raises(ragcore.ProviderError, match=str(said)):
-        _finish_reason(said)
-
-
 async def test_thinking_tags_are_reasoning(keys: dict[str, Any]) -> None:
     """Imported models write them into the text; they may be broken over events."""
     reply = Answer("<think>hm</think>Goethe", pieces=("<thi", "nk>hm</th", "ink>Goe", "the"))
@@ -461,10 +452,12 @@ async def test_a_short_body_is_a_broken_connection(keys: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("how", ["garbage", "unfinished"])
 async def test_an_answer_that_is_none(how: Any, keys: dict[str, Any]) -> None:
-    """Is an error."""
+    """Is an error, and tried again."""
     async with Bedrock(Broken(how)).running() as service, model_of(service, keys) as model:
-        with pytest.raises(ragcore.ProviderError, match="no answer of Converse"):
+        with pytest.raises(ragcore.UnavailableError, match="can't be read") as caught:
             await model.complete("hi")
+
+    assert caught.value.attempts == 3
 
 
 # --- threads and sockets --------------------------------------------------------------------

@@ -69,11 +69,9 @@ async def test_the_login_of_this_machine_goes_to_no_endpoint(login: str) -> None
 async def test_the_login_of_this_machine_is_for_the_router(login: str) -> None:
     """Where nothing else is said."""
     async with connect(HFInferenceOptions()) as account:
-        client = account.inference(None)
+        token = account.token_for(None)
 
-    assert client.token == login
-    assert client.provider == "auto"
-    assert client.model is None
+    assert token == ragcore.Secret(login)
 
 
 async def test_the_router_needs_a_token() -> None:
@@ -98,7 +96,7 @@ async def test_embeddings_come_from_hugging_faces_own_servers() -> None:
         backend = HFInferenceEmbedding(account, "BAAI/bge-m3", HFInferenceEmbeddingOptions())
 
     path = "hf-inference/models/BAAI/bge-m3/pipeline/feature-extraction"
-    assert backend._address == f"{ROUTER}/{path}"
+    assert backend._url == f"{ROUTER}/{path}"
 
 
 @pytest.mark.parametrize(
@@ -201,10 +199,9 @@ async def test_no_call_blocks_the_event_loop_for_the_sdks_own_lookups(
     assert threads[0] is not threading.main_thread()
 
 
-async def test_a_timeout_is_always_set() -> None:
-    """The SDK's own is none at all."""
+async def test_no_limit_of_time_is_set_but_to_connect() -> None:
+    """The others are the host's."""
     async with connect(HFInferenceOptions(token=ragcore.Secret(TOKEN))) as account:
-        client = account.inference(None)
+        limits = account.http.timeout
 
-    assert account.http.timeout.read is not None
-    assert client.timeout is not None
+    assert (limits.connect, limits.read, limits.write, limits.pool) == (10, None, None, None)

@@ -1,62 +1,10 @@
 """What goes wrong at the service has a name."""
 
-import inspect
-
 import pytest
 from hf_inference_double import REQUEST_ID, TOKEN, HFInferenceService, completing
-from huggingface_hub import errors as hub
 
 import ragcore
-from lightrag_hf_inference._errors import TABLE
 from ragcore.testing.server import Answer, Failure
-
-# Of files, repositories, jobs and the command line: no inference raises them.
-ELSEWHERE = {
-    "CLIError",
-    "CLIExtensionInstallError",
-    "CacheNotFound",
-    "CachedRepoTreeNotFoundError",
-    "ConfirmationError",
-    "CorruptedCacheException",
-    "DDUFCorruptedFileError",
-    "DDUFError",
-    "DDUFExportError",
-    "DDUFInvalidEntryNameError",
-    "DeviceCodeError",
-    "DryRunError",
-    "EntryNotFoundError",
-    "FileDuplicationError",
-    "FileMetadataError",
-    "HfUriError",
-    "IncompleteSnapshotError",
-    "LocalEntryNotFoundError",
-    "NotASafetensorsRepoError",
-    "OIDCError",
-    "RevisionResolutionError",
-    "SafetensorsParsingError",
-    "SandboxCommandError",
-    "SandboxError",
-    "StrictDataclassClassValidationError",
-    "StrictDataclassDefinitionError",
-    "StrictDataclassError",
-    "StrictDataclassFieldValidationError",
-    "XetDownloadError",
-}
-
-
-def exceptions(module: object, prefix: str) -> list[type[BaseException]]:
-    """Return the exception classes that *module* defines or shows."""
-    return [
-        cls
-        for _, cls in inspect.getmembers(module, inspect.isclass)
-        if issubclass(cls, Exception) and cls.__module__.startswith(prefix)
-    ]
-
-
-@pytest.mark.parametrize("cls", exceptions(hub, "huggingface_hub"))
-def test_every_exception_of_the_sdk_has_a_row(cls: type[BaseException]) -> None:
-    """Or is known to be about something else."""
-    assert any(kind in TABLE for kind in cls.__mro__) != (cls.__name__ in ELSEWHERE)
 
 
 @pytest.mark.parametrize(

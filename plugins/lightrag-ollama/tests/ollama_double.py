@@ -20,6 +20,7 @@ from ragcore.testing.server import (
     Broken,
     Connection,
     Failure,
+    Raw,
     Reply,
     Request,
     Service,
@@ -49,7 +50,7 @@ class OllamaService(Service):
 
     models: tuple[str, ...] = ("llama3.2:latest", "all-minilm:latest")
 
-    def next_reply(self) -> Reply | Delay:
+    def next_reply(self) -> Reply | Raw | Delay:
         """Take the next reply, unless what was asked is about the server."""
         if self.requests[-1].path in _ABOUT:
             return Answer()
@@ -204,5 +205,6 @@ OLLAMA = Case(
     lambda service: {"OLLAMA_API_KEY": SECRET, "OLLAMA_HOST": service.url},
     model="llama3.2",
     embedding_model="all-minilm",
+    address_option="host",
 )
 CASES = [OLLAMA]

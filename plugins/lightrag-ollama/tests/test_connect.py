@@ -100,20 +100,6 @@ async def test_no_other_key_reaches_the_server(monkeypatch: pytest.MonkeyPatch) 
     assert "canary" not in str(service.requests[0])
 
 
-async def test_a_redirect_does_not_take_the_key_along() -> None:
-    """To another host's port."""
-    async with OllamaService(Answer()).running() as other:
-        failure = Failure(307, headers={"Location": f"{other.url}/api/chat"})
-        async with (
-            OllamaService(failure).running() as service,
-            completion(service, api_key=KEY) as model,
-        ):
-            await model.complete("Who?")
-
-    assert KEY in service.requests[0].headers["authorization"]
-    assert KEY not in str(other.requests[0])
-
-
 async def test_a_key_is_nowhere_to_be_seen(caplog: pytest.LogCaptureFixture) -> None:
     """Not in the log at its most talkative, nor in an error, its repr or its pickle."""
     caplog.set_level(logging.DEBUG)

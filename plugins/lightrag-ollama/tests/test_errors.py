@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import pkgutil
 import ssl
 
@@ -18,7 +17,6 @@ from lightrag_ollama._errors import ROWS, Asked, translated
 from ragcore import (
     AuthenticationError,
     ContextLengthError,
-    InterruptedStreamError,
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
@@ -145,14 +143,13 @@ async def test_a_server_that_is_not_running_says_how_to_start_it(
     assert caught.value.attempts == 2
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-def test_a_certificate_that_is_not_trusted_is_no_server_to_start(streamed: bool) -> None:
+def test_a_certificate_that_is_not_trusted_is_no_server_to_start() -> None:
     """The error says what to do about it, and is not tried again."""
     exc = httpx.ConnectError("x")
     exc.__cause__ = ssl.SSLCertVerificationError("self-signed certificate")
     with (
         pytest.raises(ProviderError, match="SSL_CERT_FILE") as caught,
-        translated(Asked("https://x", "m", streamed)),
+        translated(Asked("https://x", "m")),
     ):
         raise exc
 
@@ -227,18 +224,3 @@ def test_transport_errors_are_worth_another_attempt() -> None:
     for kind in transient:
         with pytest.raises(ragcore.TransientError), translated(Asked("http://x", "m")):
             raise kind("x")
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-def test_what_is_no_json_is_worth_another_attempt(streamed: bool) -> None:
-    """The host makes an interruption of it where chunks have come."""
-    with pytest.raises(UnavailableError), translated(Asked("http://x", "m", streamed)):
-        json.loads("{nonsense")
-
-
-def test_what_cannot_be_understood_interrupts_a_stream() -> None:
-    """Elsewhere it is a failure of the service."""
-    with pytest.raises(InterruptedStreamError), translated(Asked("http://x", "m", streamed=True)):
-        raise ValueError("x")
-    with pytest.raises(ProviderError), translated(Asked("http://x", "m")):
-        raise AttributeError("x")

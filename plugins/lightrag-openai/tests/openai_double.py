@@ -339,7 +339,7 @@ def _embeddings(vectors: Vectors, asked: Any) -> dict[str, Any]:
 
 
 def _encoded(row: Any, encoding: str) -> Any:
-    if encoding == "float":
+    if encoding == "float" or not all(type(number) is float for number in row):
         return list(row)
     return base64.b64encode(np.asarray(row, "<f4").tobytes()).decode()
 
@@ -371,6 +371,7 @@ AZURE = Case(
     lambda service: {"AZURE_OPENAI_API_KEY": SECRET, "AZURE_OPENAI_ENDPOINT": service.url},
     model="any-model",
     embedding_model="any-model",
+    address_option="endpoint",
 )
 LLAMACPP = Case(
     "llamacpp",

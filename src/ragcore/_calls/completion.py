@@ -19,8 +19,8 @@ from ragcore._calls.messages import Messages, conversation
 from ragcore._calls.model import Model
 from ragcore._calls.persist import Persisting
 from ragcore._calls.stream import CompletionStream, next_chunk, pieces_of, without_thinking
-from ragcore._records import Completion, ParsedCompletion
-from ragcore.errors import OptionsError, UnsupportedError
+from ragcore._records import Chunk, Completion, ParsedCompletion
+from ragcore.errors import OptionsError, UnavailableError, UnsupportedError
 from ragcore.hookspecs import CompletionProvider
 from ragcore.wire import split_thinking
 
@@ -260,7 +260,7 @@ class _Streamed(AbstractAsyncContextManager[CompletionStream]):
         if tags := exchange.opening.think_tags:
             chunks = without_thinking(chunks, opened=tags == "open")
         try:
-            first = await next_chunk(exchange, chunks)
+            first = await _first_chunk(exchange, chunks)
         except BaseException:
             await chunks.aclose()
             raise
@@ -270,3 +270,11 @@ class _Streamed(AbstractAsyncContextManager[CompletionStream]):
     async def __aexit__(self, *_: object) -> None:
         if self._stream is not None:
             await self._stream.aclose()
+
+
+async def _first_chunk(exchange: Exchange, chunks: AsyncGenerator[Chunk, None]) -> Chunk:
+    """Return the first of *chunks*; a stream without any may have some in the next attempt."""
+    first = await next_chunk(exchange, chunks)
+    if first is None:
+        raise UnavailableError("the stream ended before anything came")
+    return first

@@ -37,6 +37,7 @@ from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import (
     SHORTEST,
     BindingOptions,
+    OptionField,
     Secret,
     Sources,
     holds_half,
@@ -92,6 +93,13 @@ class Service(Generic[ProviderT]):
     def secrets(self) -> tuple[Secret, ...]:
         """What no message may show."""
         return tuple(_secrets_of(self.connection))
+
+    @functools.cached_property
+    def keys(self) -> str:
+        """The secret options that are set, or else all, with their variables."""
+        secret = [field for field in self.connection.fields() if field.secret]
+        given = [field for field in secret if getattr(self.connection, field.name)] or secret
+        return " or ".join(map(_named, given))
 
     def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
         """Name the provider in errors that pass, and keep the account's secrets out of them."""
@@ -234,7 +242,7 @@ class Opening(Service[ProviderT]):
 
     def ask(self, function: str) -> Any:
         """
-        Call one of the provider's synchronous functions: ``describe`` or ``tokenizer``; blocks.
+        Call a synchronous function of the provider, such as its ``tokenizer``; blocks.
 
         It is handed the connection too if it has a parameter of that name.
         """
@@ -281,6 +289,11 @@ class Opening(Service[ProviderT]):
             if not callable(getattr(backend, method, None)):
                 raise self.broken(f"its backend is a {type(backend).__name__}, without {method}()")
             yield client, backend
+
+
+def _named(field: OptionField) -> str:
+    variables = " or ".join(field.variables)
+    return f"{field.name}= ({variables})" if variables else f"{field.name}="
 
 
 def _secrets_of(connection: BindingOptions) -> Iterator[Secret]:

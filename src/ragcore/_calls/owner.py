@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Generic, TypeVar
 
+from ragcore._calls.entering import unlisted
+
 T = TypeVar("T")
 
 
@@ -70,7 +72,7 @@ class Owner(Generic[T]):
 
     async def _own(self, manager: AbstractAsyncContextManager[T]) -> None:
         try:
-            self._entered.set_result(await manager.__aenter__())
+            self._entered.set_result(await unlisted(manager.__aenter__()))
             # Not by "async with": a loop that is closed with this task on it throws GeneratorExit
             # in here, after which nothing can be awaited.
             await self._until_released()

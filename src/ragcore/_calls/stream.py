@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from types import AsyncGeneratorType
 from typing import Any, Self
 
 import attrs
@@ -81,7 +82,8 @@ class CompletionStream:
     async def aclose(self) -> None:
         """Release the connection, as leaving the block does; who reads elsewhere is interrupted."""
         await self._watch.stop()
-        if isinstance(self._chunks, AsyncGenerator):
+        # One that runs is being closed already, by a loop that ends.
+        if isinstance(self._chunks, AsyncGeneratorType) and not self._chunks.ag_running:
             await self._chunks.aclose()
 
     def _note(self, chunk: Chunk | None) -> None:

@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -17,9 +17,9 @@ import click
 
 from ragcore.cli._documents import Document, documents_in
 from ragcore.cli._environment import Environment, env_file_options, environment
+from ragcore.cli._model import named
 from ragcore.cli._output import is_terminal, printable
-from ragcore.errors import OptionsError
-from ragcore.options import BindingOptions, Sources
+from ragcore.cli._reembed import reembed
 
 Mode = Literal["naive", "local", "global", "hybrid", "mix", "bypass"]
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -41,6 +41,9 @@ def rag() -> None:
     EMBEDDING_BINDING, EMBEDDING_MODEL, …), in the environment or in .env; --model and --embedding
     go before them.
     """
+
+
+rag.add_command(reembed)
 
 
 def engine_options(command: Command) -> Command:
@@ -73,7 +76,7 @@ def index(*, paths: tuple[Path, ...], working_dir: Path, **said: Any) -> None:
     What is indexed already is left alone, and what failed is tried again. Exit status 1 if a
     document could not be read or indexed; the others are.
     """
-    handed = _handed(**said)
+    handed = _handed(working_dir, **said)
     documents, unreadable = documents_in(paths)
     for problem in unreadable:
         click.echo(printable(problem), err=True)
@@ -101,13 +104,14 @@ def ask(*, question: str, mode: Mode, working_dir: Path, **said: Any) -> None:
             f"there is no index in {str(working_dir)!r}: ragcore rag index PATH makes one, "
             "--working-dir names another"
         )
-    asyncio.run(_ask(working_dir, _handed(**said), question, mode))
+    asyncio.run(_ask(working_dir, _handed(working_dir, **said), question, mode))
 
 
 # --- what LightRAG is handed ----------------------------------------------------------------
 
 
 def _handed(
+    working_dir: Path,
     *,
     model: str | None,
     embedding: str | None,
@@ -121,8 +125,9 @@ def _handed(
     _tell_the_engine(found)
     from ragcore.lightrag import from_env
 
-    variables = found.variables() | _named("LLM", model) | _named("EMBEDDING", embedding)
-    return from_env(variables, check=_check(found))
+    variables = found.variables()
+    said = named("LLM", model, variables) | named("EMBEDDING", embedding, variables)
+    return from_env(variables | said, check=found.problems, working_dir=working_dir)
 
 
 def _tell_the_engine(found: Environment) -> None:
@@ -149,25 +154,6 @@ def _engines_settings() -> set[str]:
     return {name for name in names if not _WHERE_OR_WHO & set(name.split("_"))}
 
 
-def _named(task: str, reference: str | None) -> dict[str, str]:
-    """Return the variables that say what *reference* does."""
-    if reference is None:
-        return {}
-    provider, colon, model = reference.partition(":")
-    if not (provider and colon and model):
-        raise OptionsError(
-            f"{reference!r} is not PROVIDER:MODEL, such as 'ollama:bge-m3' or 'openai:gpt-4o-mini'"
-        )
-    return {f"{task}_BINDING": provider, f"{task}_MODEL": model}
-
-
-def _check(found: Environment) -> Callable[..., Iterable[str]]:
-    def check(groups: Iterable[type[BindingOptions]], sources: Sources) -> Iterable[str]:
-        return found.problems(groups, sources)
-
-    return check
-
-
 @asynccontextmanager
 async def _engine(working_dir: Path, handed: Mapping[str, Any]) -> AsyncIterator[Any]:
     # What goes wrong is told by the command; LightRAG's lines would be between those of the bar.
@@ -189,6 +175,8 @@ async def _engine(working_dir: Path, handed: Mapping[str, Any]) -> AsyncIterator
 async def _index(working_dir: Path, handed: Mapping[str, Any], documents: list[Document]) -> _Tally:
     """Index *documents*, and say what became of them."""
     names = {document.name for document in documents}
+    # What can't embed here is told once, and not of each document.
+    await handed["embedding_func"]([working_dir.name], context="query")
     async with _engine(working_dir, handed) as engine:
         known = _processed(await _outcomes(engine, names))
         track = await engine.apipeline_enqueue_documents(

@@ -33,7 +33,8 @@ from ragcore.lightrag import _engine
 from ragcore.lightrag._asking import llm_model_func
 from ragcore.lightrag._drop_in import DropIn, configured_model, declares
 from ragcore.lightrag._embedding import embedding_func
-from ragcore.lightrag._from_env import from_env
+from ragcore.lightrag._from_env import embedding_from_env, from_env
+from ragcore.lightrag._reembedding import Reembedded, reembed
 from ragcore.lightrag._roles import role_llm_configs
 from ragcore.lightrag._tokenizer import tokenizer
 from ragcore.lightrag._variables import ROLES, VARIABLES, unknown_bindings
@@ -46,12 +47,15 @@ __all__ = [
     "VARIABLES",
     "DropIn",
     "EmbeddingFunc",
+    "Reembedded",
     "aclose",
     "configured_model",
     "declares",
+    "embedding_from_env",
     "embedding_func",
     "from_env",
     "llm_model_func",
+    "reembed",
     "role_llm_configs",
     "tokenizer",
     "unknown_bindings",

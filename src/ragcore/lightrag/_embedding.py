@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+import os
+import weakref
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ragcore._calls.attempts import Deadline
 from ragcore._calls.opening import Opening, resolve_embedding
+from ragcore._records import InputType
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._engine import engines_own
+from ragcore.lightrag._guard import Guard
+from ragcore.lightrag._identity import Maker
+from ragcore.lightrag._index import Folder
 from ragcore.lightrag._keeper import EMBEDDINGS
 from ragcore.lightrag._telling import count
 from ragcore.lightrag._tokenizer import counting
@@ -26,7 +33,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("ragcore")
 
+EmbeddingFunction = Callable[..., Awaitable[Any]]
+
 # What providers call the texts before queries and before documents.
+# What the functions make their vectors by, which LightRAG copies, and takes no more of.
+_MAKERS: weakref.WeakKeyDictionary[EmbeddingFunction, Maker] = weakref.WeakKeyDictionary()
+
 _PREFIXES = (("query_prefix", "document_prefix"), ("query_prompt", "document_prompt"))
 
 
@@ -37,6 +49,8 @@ def embedding_func(
     max_tokens: int | None = None,
     model_name: str | None = None,
     send_dimensions: bool | None = None,
+    working_dir: str | os.PathLike[str] | None = None,
+    workspace: str | None = None,
     **options: Any,
 ) -> EmbeddingFunc:
     """
@@ -44,6 +58,10 @@ def embedding_func(
 
     Nothing is opened yet; the first call opens the model. A text that is longer than the model
     reads is cut at its end, with a line in the log: LightRAG counts by another tokenizer.
+
+    With *working_dir*, it is written there what makes the index's vectors, and the first call
+    refuses to embed for an index that was made by another embedding. Where nothing is written yet,
+    some of what LightRAG's default storage has is embedded again, and compared.
 
     Args:
         reference: ``"provider:model"``.
@@ -53,6 +71,8 @@ def embedding_func(
             stays in use. Else what *reference* says after the colon.
         send_dimensions: Whether the service is asked for vectors of that length. Left out: a model
             that can choose is.
+        working_dir: LightRAG's, if the index is to be kept from other vectors than its own.
+        workspace: LightRAG's; left out: WORKSPACE of the environment, as LightRAG has it.
         options: As in :func:`ragcore.embedding`. Here *timeout* is 55 seconds if it is not set,
             which ends before LightRAG's own patience does.
 
@@ -64,6 +84,8 @@ def embedding_func(
         PluginError: The plugin is broken.
         OptionsError: Options are missing, unknown or invalid, or *dimensions* is needed.
         ProviderError: The files of a local model are out of reach, or are not those of a model.
+        EmbeddingIdentityError: The vectors in *working_dir* have another length. The first call
+            raises it for all other differences.
     """
     _refuse_no_counts(dimensions=dimensions, max_tokens=max_tokens)
     opening = EMBEDDINGS.in_time(resolve_embedding(reference, options))
@@ -73,6 +95,7 @@ def embedding_func(
         max_tokens=max_tokens,
         model_name=model_name or opening.model_name,
         send_dimensions=send_dimensions,
+        folder=None if working_dir is None else Folder.of(working_dir, workspace),
     )
 
 
@@ -106,6 +129,7 @@ def embedding(
     model_name: str | None = None,
     send_dimensions: bool | None = None,
     asymmetric: bool | None = None,
+    folder: Folder | None = None,
     words: Words = _KEYWORDS,
 ) -> EmbeddingFunc:
     """
@@ -115,7 +139,40 @@ def embedding(
 
     Raises:
         OptionsError: *dimensions* is needed, is another than the model has, or can't be sent.
+        EmbeddingIdentityError: The vectors in *folder* have another length.
     """
+    maker = _maker(
+        opening,
+        dimensions=dimensions,
+        max_tokens=max_tokens,
+        send_dimensions=send_dimensions,
+        asymmetric=asymmetric,
+        words=words,
+    )
+    guard = None if folder is None else Guard(folder, maker)
+    if guard is not None:
+        guard.check_length()
+    made: EmbeddingFunc = engines_own("EmbeddingFunc")(
+        embedding_dim=maker.dimensions,
+        func=_function(maker, guard, sends=_sends(opening, send_dimensions, words)),
+        max_token_size=maker.max_tokens,
+        send_dimensions=bool(send_dimensions),
+        model_name=model_name,
+        supports_asymmetric=maker.is_asymmetric,
+    )
+    return made
+
+
+def _maker(
+    opening: Opening[EmbeddingProvider],
+    *,
+    dimensions: int | None = None,
+    max_tokens: int | None = None,
+    send_dimensions: bool | None = None,
+    asymmetric: bool | None = None,
+    words: Words = _KEYWORDS,
+) -> Maker:
+    """Settle what vectors *opening*'s model makes; arguments and errors as in :func:`embedding`."""
     sends = _sends(opening, send_dimensions, words)
     known, known_max_tokens = opening.described()
     length = dimensions or known
@@ -126,6 +183,24 @@ def embedding(
         )
     if not sends and known not in (None, length):
         raise _of_another_length(opening, known, length, words)
+    asked, longest = dimensions if sends else None, max_tokens or known_max_tokens
+
+    async def embed(
+        texts: Sequence[str], *, input_type: InputType, deadline: Deadline
+    ) -> npt.NDArray[np.float32]:
+        sizes = {"dimensions": asked, "max_token_size": longest}
+        vectors = await vectors_of(
+            texts, opening, deadline=deadline, input_type=input_type, **sizes
+        )
+        return _of_length(length, vectors, opening)
+
+    both = is_asymmetric(opening) if asymmetric is None else asymmetric
+    return Maker(opening, length, asked, longest, both, embed)
+
+
+def _function(maker: Maker, guard: Guard | None, *, sends: bool) -> EmbeddingFunction:
+    """Make the function that LightRAG calls; a closure, which it can copy."""
+    opening = maker.opening
 
     async def embed(
         texts: Sequence[str],
@@ -136,33 +211,43 @@ def embedding(
         token_tracker: Any = None,
         **options: Any,
     ) -> npt.NDArray[np.float32]:
-        asked = (embedding_dim or dimensions) if sends else None
+        deadline = Deadline(opening.host.timeout)
+        if guard is not None:
+            await guard.passed(context, deadline)
         vectors = await vectors_of(
             texts,
             opening,
+            deadline=deadline,
             max_token_size=max_token_size,
             token_tracker=token_tracker,
             input_type=context,
-            dimensions=asked,
+            dimensions=(embedding_dim or maker.asked) if sends else None,
             **options,
         )
-        return _of_length(embedding_dim or length, vectors, opening)
+        return _of_length(embedding_dim or maker.dimensions, vectors, opening)
 
-    made: EmbeddingFunc = engines_own("EmbeddingFunc")(
-        embedding_dim=length,
-        func=embed,
-        max_token_size=max_tokens or known_max_tokens,
-        send_dimensions=bool(send_dimensions),
-        model_name=model_name,
-        supports_asymmetric=is_asymmetric(opening) if asymmetric is None else asymmetric,
-    )
-    return made
+    _MAKERS[embed] = maker
+    return embed
+
+
+def maker_of(embed: EmbeddingFunc) -> Maker:
+    """
+    Return what *embed* makes its vectors by.
+
+    Raises:
+        OptionsError: It was made by somebody else.
+    """
+    maker = _MAKERS.get(embed.func)
+    if maker is None:
+        raise OptionsError("embed: was not made by embedding_func() or from_env() of ragcore")
+    return maker
 
 
 async def vectors_of(
     texts: Sequence[str],
     opening: Opening[EmbeddingProvider],
     *,
+    deadline: Deadline | None = None,
     max_token_size: int | None = None,
     token_tracker: Any = None,
     **arguments: Any,
@@ -173,12 +258,13 @@ async def vectors_of(
     Args:
         texts: May be empty.
         opening: What opens the model.
+        deadline: The call's, if it has begun already.
         max_token_size: Tokens to cut a text to, where anything here counts the model's tokens; what
             the model reads is the limit in any case.
         token_tracker: LightRAG's.
         arguments: As in :meth:`ragcore.EmbeddingModel.embed`.
     """
-    async with EMBEDDINGS.lent(opening) as (model, left):
+    async with EMBEDDINGS.lent(opening, deadline) as (model, left):
         shorter = await _shortened(texts, opening, max_token_size)
         answer = await model.embed(shorter, **{"timeout": left, "truncate": "end", **arguments})
     cut = {*answer.truncated, *_changed(texts, shorter)}

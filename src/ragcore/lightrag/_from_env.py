@@ -16,6 +16,7 @@ from ragcore.errors import ProviderError
 from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._asking import resolved
 from ragcore.lightrag._embedding import Words, embedding, is_asymmetric, prefix_fields
+from ragcore.lightrag._index import Folder
 from ragcore.lightrag._keeper import EMBEDDINGS, engines_limit
 from ragcore.lightrag._roles import DEFAULT_MODEL, Completer, model_field
 from ragcore.lightrag._tokenizer import of_openings
@@ -64,6 +65,8 @@ def from_env(
     *,
     flags: argparse.Namespace | None = None,
     check: Check | None = None,
+    working_dir: str | os.PathLike[str] | None = None,
+    workspace: str | None = None,
 ) -> dict[str, Any]:
     """
     Make what LightRAG is handed out of its own variables, for any installed provider.
@@ -87,6 +90,8 @@ def from_env(
             the providers' own variables.
         check: Says what is against reading the option classes of a provider from such sources; for
             programs whose *environ* is from several places.
+        working_dir: As in :func:`embedding_func`; LightRAG is to be handed it, too.
+        workspace: Likewise; left out: WORKSPACE.
 
     Returns:
         ``llm_model_func``, ``llm_model_name``, ``role_llm_configs``, ``embedding_func``,
@@ -102,12 +107,11 @@ def from_env(
         ProviderError: The files of the model that embeds are out of reach, or are not those of a
             model, and that is all that is wrong.
         OptionsError: With all problems of all roles and of the embedding, each with its variable.
+        EmbeddingIdentityError: As in :func:`embedding_func`.
     """
-    variables = meant(os.environ if environ is None else environ)
-    tell_misspelt(variables, VARIABLES, ROLES)
-    environment = Environment(variables, {} if flags is None else vars(flags), check=check)
+    environment = _environment(environ, flags, check)
     completers = {role: _completer(environment, role) for role in (None, *ROLES)}
-    embeds = _embedder(environment)
+    embeds = _embedder(environment, _folder(environment, working_dir, workspace))
     limits = _limits(environment)
     environment.problems.raise_all()
     assert embeds is not None  # noqa: S101  # who is missing has left a problem
@@ -120,6 +124,43 @@ def from_env(
         "tokenizer": of_openings(embeds.opening, made[None].opening),
         **limits,
     }
+
+
+def embedding_from_env(
+    environ: Mapping[str, str] | None = None,
+    *,
+    flags: argparse.Namespace | None = None,
+    check: Check | None = None,
+    working_dir: str | os.PathLike[str] | None = None,
+    workspace: str | None = None,
+) -> EmbeddingFunc:
+    """
+    Make LightRAG's ``embedding_func`` alone, as :func:`from_env` does; nobody has to complete.
+
+    Arguments and errors are those of :func:`from_env`.
+    """
+    environment = _environment(environ, flags, check)
+    embeds = _embedder(environment, _folder(environment, working_dir, workspace))
+    environment.problems.raise_all()
+    assert embeds is not None  # noqa: S101  # who is missing has left a problem
+    return embeds.function
+
+
+def _environment(
+    environ: Mapping[str, str] | None, flags: argparse.Namespace | None, check: Check | None
+) -> Environment:
+    variables = meant(os.environ if environ is None else environ)
+    tell_misspelt(variables, VARIABLES, ROLES)
+    return Environment(variables, {} if flags is None else vars(flags), check=check)
+
+
+def _folder(
+    environment: Environment, working_dir: str | os.PathLike[str] | None, workspace: str | None
+) -> Folder | None:
+    if working_dir is None:
+        return None
+    named = environment.variables.get("WORKSPACE", "") if workspace is None else workspace
+    return Folder.of(working_dir, named)
 
 
 def _limits(environment: Environment) -> dict[str, int]:
@@ -194,7 +235,7 @@ class Embedder:
     function: EmbeddingFunc
 
 
-def _embedder(environment: Environment) -> Embedder | None:
+def _embedder(environment: Environment, folder: Folder | None) -> Embedder | None:
     """Find who embeds, and how; None if that left a problem."""
     base = environment.said(LLMVariables)
     said = environment.said(EmbeddingVariables)
@@ -214,7 +255,8 @@ def _embedder(environment: Environment) -> Embedder | None:
             opening = resolve_embedding(reference, {}, sources)
             prefixes.check(opening)
             if opening.model_name != NO_MODEL:
-                return Embedder(opening, _embedding(opening, values(said), prefixes.asymmetric))
+                function = _embedding(opening, values(said), prefixes.asymmetric, folder)
+                return Embedder(opening, function)
     return None
 
 
@@ -260,7 +302,10 @@ def _encoding(options: type[BindingOptions], said: Mapping[str, Said]) -> dict[s
 
 
 def _embedding(
-    opening: Opening[EmbeddingProvider], said: Mapping[str, Any], asymmetric: bool | None
+    opening: Opening[EmbeddingProvider],
+    said: Mapping[str, Any],
+    asymmetric: bool | None,
+    folder: Folder | None,
 ) -> EmbeddingFunc:
     try:
         return embedding(
@@ -270,6 +315,7 @@ def _embedding(
             model_name=said.get("embedding_model"),
             send_dimensions=said.get("embedding_send_dim", False),
             asymmetric=asymmetric,
+            folder=folder,
             words=_WORDS,
         )
     except ProviderError as exc:

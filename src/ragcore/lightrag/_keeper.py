@@ -68,27 +68,22 @@ class Keeper(Generic[ModelT]):
         return attrs.evolve(opening, host=host)
 
     @asynccontextmanager
-    async def lent(self, opening: Opening[Any]) -> AsyncIterator[tuple[ModelT, float]]:
+    async def lent(
+        self, opening: Opening[Any], deadline: Deadline | None = None
+    ) -> AsyncIterator[tuple[ModelT, float]]:
         """
         Lend *opening*'s model on the running loop, and say which seconds the call has left.
+
+        Without a *deadline* the call begins now.
 
         Raises:
             RequestTimeoutError: It took longer than the call has; the model goes on opening.
         """
-        deadline = Deadline(opening.host.timeout)
+        deadline = deadline or Deadline(opening.host.timeout)
+        late = "the model was not open within {:g} s; it goes on opening, so a later call finds it"
         async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout_at(deadline.at) as scope:
-                    model = await stack.enter_async_context(self._borrowed(opening))
-            except TimeoutError as exc:
-                if not scope.expired():
-                    raise RequestTimeoutError(str(exc) or "opening the model timed out") from exc
-                raise RequestTimeoutError(
-                    f"the model was not open within {deadline.timeout:g} s; "
-                    "it goes on opening, so a later call will find it",
-                    provider=opening.provider.name,
-                    model=opening.model_name,
-                ) from None
+            async with until(deadline, opening, late):
+                model = await stack.enter_async_context(self._borrowed(opening))
             # A call takes 0 for "without a deadline".
             yield model, max(0.1, round(deadline.left, 1)) if deadline.timeout else 0.0
 
@@ -106,6 +101,27 @@ class Keeper(Generic[ModelT]):
 
     def _borrowed(self, opening: Opening[Any]) -> AbstractAsyncContextManager[ModelT]:
         return borrowed(self.open, opening, keep_alive=None)
+
+
+@asynccontextmanager
+async def until(deadline: Deadline, opening: Opening[Any], late: str) -> AsyncIterator[None]:
+    """
+    End the block at *deadline*; *late* says what was not done in so many seconds.
+
+    Raises:
+        RequestTimeoutError: It took longer, or something in it timed out by itself.
+    """
+    try:
+        async with asyncio.timeout_at(deadline.at) as scope:
+            yield
+    except TimeoutError as exc:
+        if not scope.expired():
+            raise RequestTimeoutError(str(exc) or "opening the model timed out") from exc
+        raise RequestTimeoutError(
+            late.format(deadline.timeout),
+            provider=opening.provider.name,
+            model=opening.model_name,
+        ) from None
 
 
 COMPLETIONS = Keeper(CompletionModel.opened, attempt=240.0, deadline=450.0)

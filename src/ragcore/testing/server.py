@@ -109,6 +109,14 @@ class Broken:
     pieces: tuple[str, ...] = ("Goe",)
 
 
+@attrs.frozen
+class Raw:
+    """An answer that is no service's format: these bytes, whatever was asked."""
+
+    body: bytes
+    content_type: str = "application/json"
+
+
 Reply = Answer | Vectors | Failure | Broken
 
 
@@ -164,7 +172,8 @@ class Service:
 
     Args:
         replies: One for each request; the last one serves all further requests. A
-            :class:`ragcore.testing.Delay` is a reply that comes late.
+            :class:`ragcore.testing.Delay` is a reply that comes late; a :class:`Raw` is sent as it
+            is, past :meth:`reply`.
 
     Attributes:
         replies: The replies that are left.
@@ -172,10 +181,14 @@ class Service:
         connections: The number of connections that were opened.
         left: The number of connections that the client closed while it was being answered.
         port: The port on loopback, while the service runs.
+        hangs_up: Whether a second request on a connection finds it closed, though the answer to the
+            first has not said so.
     """
 
-    def __init__(self, *replies: Reply | Delay) -> None:
-        self.replies: list[Reply | Delay] = list(replies)
+    hangs_up: bool = False
+
+    def __init__(self, *replies: Reply | Raw | Delay) -> None:
+        self.replies: list[Reply | Raw | Delay] = list(replies)
         self.requests: list[Request] = []
         self.connections: int = 0
         self.left: int = 0
@@ -210,7 +223,7 @@ class Service:
         """Wait until the client has closed a connection unanswered, five seconds at most."""
         await _until(lambda: bool(self.left))
 
-    def next_reply(self) -> Reply | Delay:
+    def next_reply(self) -> Reply | Raw | Delay:
         """Take the next reply; the last one stays."""
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
@@ -222,11 +235,14 @@ class Service:
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._tasks.add(task)
         self.connections += 1
-        number = self.connections
+        number, has_answered = self.connections, False
         try:
             while request := await _read(reader, number):
+                if self.hangs_up and has_answered:
+                    break
                 self.requests.append(request)
                 await self._answer(request, reader, writer)
+                has_answered = True
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
@@ -241,7 +257,10 @@ class Service:
         while isinstance(reply, Delay):
             await asyncio.sleep(reply.seconds)
             reply = reply.then
-        await self.reply(request, reply, connection)
+        if isinstance(reply, Raw):
+            await connection.respond(200, reply.body, {"Content-Type": reply.content_type})
+        else:
+            await self.reply(request, reply, connection)
 
     async def _answer(
         self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ragcore._records import FinishReason
+from ragcore._records import FinishReason, Usage
 from ragcore.errors import InterruptedStreamError, ProviderError, UnavailableError
-from ragcore.wire._reported import reported
+from ragcore.wire._reported import misdirected, reported
 from ragcore.wire._said import said
 
 if TYPE_CHECKING:
@@ -16,9 +17,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-def decoded(body: str | bytes) -> Any:
+def decoded(body: str | bytes, address: str = "", option: str = "") -> Any:
     """
     Return what the JSON in *body* says; bytes that are no UTF-8 become U+FFFD.
+
+    Args:
+        body: The answer, or a part of it.
+        address: What was asked, for the error; see :func:`misdirected`.
+        option: The user's option that holds the address.
 
     Raises:
         UnavailableError: It is no JSON, or more than can be read: another attempt may get it whole.
@@ -28,9 +34,41 @@ def decoded(body: str | bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as exc:
-        if text.lstrip()[:1] in ("{", "["):
-            raise UnavailableError(f"the JSON that came can't be read: {said(text)[0]}") from exc
-        raise reported(text, unknown=UnavailableError) from exc
+        error = _unreadable(text)
+        raise misdirected(error, address, option) if address else error from exc
+
+
+def _unreadable(text: str) -> ProviderError:
+    if text.lstrip()[:1] in ("{", "["):
+        return UnavailableError(f"the JSON that came can't be read: {said(text)[0]}")
+    return reported(text, unknown=UnavailableError)
+
+
+def object_in(
+    body: str | bytes, wanted: str, address: str = "", option: str = ""
+) -> dict[str, Any]:
+    """
+    Return the JSON object in *body*, which is to be a *wanted*; arguments as in :func:`decoded`.
+
+    Raises:
+        ProviderError: As :func:`decoded` and :func:`unlike` say.
+    """
+    answer = decoded(body, address, option)
+    if not isinstance(answer, dict):
+        raise unlike(answer, wanted, address, option)
+    return answer
+
+
+def unlike(answer: object, wanted: str, address: str = "", option: str = "") -> ProviderError:
+    """
+    Return the error that an *answer* stands for which is not what was *wanted*.
+
+    What it says may name the class; else it is taken for damaged, and another may be whole. It
+    names the *address* and its *option*, as :func:`misdirected` does, where they are given.
+    """
+    error = reported(answer, unknown=UnavailableError)
+    error.args = (f"what came back is no {wanted}: {said(answer)[0] or repr(answer)[:80]}",)
+    return misdirected(error, address, option) if address else error
 
 
 def text_and_thoughts(content: object) -> tuple[str, str]:
@@ -114,7 +152,39 @@ def count(usage: object, *path: str) -> int | None:
     return int(usage) if 0 <= usage < _MOST_TOKENS else None
 
 
+def counted(headers: Mapping[str, str], name: str) -> int | None:
+    """Return the number of tokens that the header of that *name* says; None if it says none."""
+    said = headers.get(name, "")
+    return int(said) if re.fullmatch("[0-9]{1,15}", said) else None
+
+
 _MOST_TOKENS = 2**53  # above it, JSON's numbers are not exact
+
+
+def usage_in(answer: Mapping[str, Any], of_input: str, of_output: str) -> Usage | None:
+    """
+    Return the tokens that *answer* counts under these names; None if it counts none.
+
+    Details stand where OpenAI puts them.
+    """
+    usage = answer.get("usage")
+    put_in, put_out = count(usage, of_input), count(usage, of_output)
+    if put_in is None and put_out is None:
+        return None
+    cached = count(usage, f"{of_input}_details", "cached_tokens")
+    return Usage(
+        put_in or 0,
+        put_out or 0,
+        # DeepSeek counts cached tokens at the top.
+        cached_input_tokens=cached or count(usage, "prompt_cache_hit_tokens") or 0,
+        reasoning_tokens=count(usage, f"{of_output}_details", "reasoning_tokens") or 0,
+    )
+
+
+def text_in(part: Mapping[str, Any], name: str) -> str:
+    """Return the text of that *name*; empty if there is none."""
+    text = part.get(name)
+    return text if isinstance(text, str) else ""
 
 
 def vector(numbers: object) -> npt.NDArray[np.float32]:
@@ -134,6 +204,23 @@ def vector(numbers: object) -> npt.NDArray[np.float32]:
             return np.asarray(numbers, np.float32)
     except OverflowError as exc:
         raise ProviderError("a number of a vector is out of all bounds") from exc
+
+
+def table(vectors: Sequence[npt.NDArray[np.float32]], texts: int) -> npt.NDArray[np.float32]:
+    """
+    Return the *vectors* of so many *texts* as the rows of a table.
+
+    Raises:
+        ProviderError: There are more or fewer, or they differ in length.
+    """
+    import numpy as np
+
+    if len(vectors) != texts:
+        raise ProviderError(f"{len(vectors)} vectors came back for {texts} texts")
+    lengths = {vector.size for vector in vectors}
+    if len(lengths) > 1:
+        raise ProviderError(f"vectors of different lengths came back: {sorted(lengths)}")
+    return np.stack(vectors)
 
 
 def _beginning(numbers: object) -> str:

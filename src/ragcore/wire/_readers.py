@@ -33,7 +33,7 @@ class Event:
 
 
 async def event_stream(
-    pieces: AsyncIterable[bytes], *, empty: bool = False
+    pieces: AsyncIterable[bytes], *, empty: bool = False, whole: bool = False
 ) -> AsyncGenerator[Event, None]:
     """
     Yield the events of a ``text/event-stream``.
@@ -45,6 +45,8 @@ async def event_stream(
         pieces: The body, cut anywhere.
         empty: Yield events, too, that have a type and no data, which the standard drops: where
             types have a meaning, something is missing.
+        whole: Yield an object in JSON that came in place of all events, as gateways send that do
+            not stream, as one event.
 
     Raises:
         ProviderError: JSON or a page came in place of events, or after them: what it says.
@@ -55,11 +57,13 @@ async def event_stream(
     """
     fields: dict[str, list[str]] = {}
     stray = ""
+    is_first, longest = whole, _LONGEST_LINE if whole else _LONGEST_BODY
     async with aclosing(_split(pieces, translate=True)) as each:
         async for line in each:
             if stray or line.lstrip().startswith(("{", "[{", "<")):
-                stray += f"{line}\n"[: _LONGEST_BODY - len(stray)]
+                stray += f"{line}\n"[: longest - len(stray)]
             elif line:
+                is_first, longest = False, _LONGEST_BODY
                 stray += _taken(fields, line)
             else:
                 if event := _event(fields, empty=empty):
@@ -67,7 +71,9 @@ async def event_stream(
                 fields.clear()
     if event := _event(fields, empty=empty):
         yield event
-    if stray:
+    if stray and is_first and stray.lstrip().startswith("{"):
+        yield Event(stray)
+    elif stray:
         raise reported(stray, unknown=UnavailableError)
 
 

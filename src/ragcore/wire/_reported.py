@@ -143,8 +143,8 @@ def misdirected(error: errors.ProviderError, address: str, option: str) -> error
 
 
 def is_lost(error: errors.ProviderError) -> bool:
-    """Whether the service knows of nothing at the address, rather than of no such model."""
-    is_about_model = re.search("model|deployment", str(error), re.IGNORECASE)
+    """Whether *error* says that nothing is at an address, and not that a model is missing."""
+    is_about_model = re.search("model|deployment", str(error.args[0]), re.IGNORECASE)
     return isinstance(error, errors.NotFoundError) and not is_about_model
 
 

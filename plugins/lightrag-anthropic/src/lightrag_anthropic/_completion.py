@@ -7,9 +7,8 @@ Source:
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -18,7 +17,7 @@ import attrs
 import httpx2
 from anthropic.resources.messages import DEPRECATED_MODELS
 
-from lightrag_anthropic._errors import reported, translated
+from lightrag_anthropic._errors import misdirected, reported, translated
 from lightrag_anthropic._request import body_of
 from lightrag_anthropic.options import AnthropicLLMOptions
 from ragcore import (
@@ -27,24 +26,25 @@ from ragcore import (
     CompletionRequest,
     ContentFilterError,
     FinishReason,
-    InterruptedStreamError,
     ProviderError,
-    UnavailableError,
     Usage,
 )
-from ragcore.wire import Event, drained, event_stream, said
+from ragcore.wire import (
+    Event,
+    count,
+    drained,
+    event_stream,
+    finish_reason,
+    object_in,
+    text_and_thoughts,
+    unlike,
+)
+
+JSON = dict[str, Any]
 
 _log = logging.getLogger("lightrag_anthropic")
 
 _PATH = "/v1/messages"
-
-_FINISH_REASONS: dict[str, FinishReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "refusal": "content_filter",
-}
 
 
 class AnthropicCompletion:
@@ -71,7 +71,7 @@ class AnthropicCompletion:
         return _completion(_message(response), response.headers.get("request-id"))
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
-        """Answer event by event; without ``message_stop`` there is no finish reason."""
+        """Answer event by event; one that ends without a reason has none here."""
         body = body_of(self._model_name, request) | {"stream": True}
         with translated():
             opened = await self._client.post(
@@ -83,27 +83,35 @@ class AnthropicCompletion:
             )
             # The SDK's own iterator passes over events without a name, whether JSON or not.
             pieces = opened.response.aiter_bytes()
-            async with opened, aclosing(event_stream(pieces, empty=True)) as events:
+            events = event_stream(pieces, empty=True, whole=True)
+            async with opened, aclosing(events):
                 message = _Message()
                 async for event in events:
                     if chunk := message.chunk(_decoded(event, opened.response.headers)):
                         yield chunk
                     if message.is_complete:
                         await drained(events)
-                        return
+                        break
+            if last := message.last():
+                yield last
 
 
 # Of these something is missing where they have no data; a ping needs none.
 _NEED_DATA = ("content_", "message_", "error")
+_DONE = {"type": "message_stop"}
 
 
-def _decoded(event: Event, headers: httpx2.Headers) -> Mapping[str, Any]:
-    if not event.data and not event.event.startswith(_NEED_DATA):
-        return {}
-    body = json.loads(event.data)
-    if not isinstance(body, dict):
-        raise _malformed(body)
-    if body.get("type") == "error" or event.event == "error":
+def _decoded(event: Event, headers: httpx2.Headers) -> JSON:
+    if event.data.lstrip().startswith("[DONE]"):
+        # Gateways end streams as OpenAI does.
+        return _DONE
+    if event.says_nothing and not event.event.startswith(_NEED_DATA):
+        return {"type": "ping"}
+    return _without_error(object_in(event.data, "event of a message"), headers)
+
+
+def _without_error(body: JSON, headers: httpx2.Headers) -> JSON:
+    if body.get("type") == "error" or body.get("error"):
         raise reported(body, headers)
     return body
 
@@ -112,112 +120,116 @@ def _decoded(event: Event, headers: httpx2.Headers) -> Mapping[str, Any]:
 class _Message:
     """What a stream has said so far beside its text."""
 
-    stopped: dict[str, Any] = attrs.field(factory=dict)
-    usage: dict[str, Any] = attrs.field(factory=dict)
+    stopped: JSON = attrs.field(factory=dict)
+    usage: JSON = attrs.field(factory=dict)
     has_text: bool = False
     is_complete: bool = False
 
-    def chunk(self, event: Mapping[str, Any]) -> Chunk | None:
+    def chunk(self, event: JSON) -> Chunk | None:
         """Return what *event* adds; None for what has no content, and for events of the future."""
         match event:
-            case {"type": "content_block_delta", "delta": {} as part}:
+            case {"type": "content_block_delta", "delta": {"type": str()} as part}:
                 return self._piece(part)
-            case {"type": "content_block_start", "content_block": {} as part}:
+            case {"type": "content_block_start", "content_block": {"type": str()} as part}:
                 return self._piece(part)
-            case {"type": "message_start", "message": {"usage": {} as usage}}:
-                self._note({}, usage)
-            case {"type": "message_delta", "delta": {} as stopped}:
-                self._note(stopped, event.get("usage") or {})
+            case {"type": "message_start", "message": dict(begun)}:
+                self._note({}, begun.get("usage"))
+            case {"type": "message_delta", "delta": dict(stopped)}:
+                self._note(stopped, event.get("usage"))
             case {"type": "message_stop"}:
                 self.is_complete = True
-                return self._last()
-            case {"type": "content_block_delta" | "content_block_start" | "message_delta"}:
-                raise _malformed(event)
+            case {"type": "message", "content": content}:
+                # A gateway has not streamed the answer.
+                self._note(event, event.get("usage"))
+                self.is_complete = True
+                return self._content(content)
+            case {"type": str(kind)} if kind not in _UNDERSTOOD:
+                pass
+            case _:
+                raise unlike(event, "event of a message")
         return None
 
-    def _piece(self, part: Mapping[str, Any]) -> Chunk | None:
-        match part:
-            case {"type": "text" | "text_delta", "text": str(text)}:
-                self.has_text = self.has_text or bool(text)
-                return Chunk(text) if text else None
-            case {"type": "thinking" | "thinking_delta", "thinking": str(thought)}:
-                return Chunk(reasoning=thought) if thought else None
-            case {"type": "text" | "text_delta" | "thinking" | "thinking_delta"}:
-                raise _malformed(part)
-        return None
+    def _piece(self, part: JSON) -> Chunk | None:
+        if part["type"] in ("text_delta", "thinking_delta"):
+            part = part | {"type": part["type"].removesuffix("_delta")}
+        if part["type"] in ("text", "thinking") and part["type"] not in part:
+            raise unlike(part, "piece of a message")
+        return self._content(part)
 
-    def _note(self, stopped: Mapping[str, Any], usage: Mapping[str, Any]) -> None:
+    def _content(self, content: object) -> Chunk | None:
+        text, thought = _said(content)
+        self.has_text = self.has_text or bool(text)
+        return Chunk(text, thought) if text or thought else None
+
+    def _note(self, stopped: JSON, usage: object) -> None:
         # Counts are cumulative; what a later event does not say stays.
+        counted = usage if isinstance(usage, dict) else {}
         self.stopped |= {name: value for name, value in stopped.items() if value is not None}
-        self.usage |= {name: count for name, count in usage.items() if count is not None}
+        self.usage |= {name: count for name, count in counted.items() if count is not None}
 
-    def _last(self) -> Chunk | None:
+    def last(self) -> Chunk | None:
+        """Return the end of the answer; None where the service has not said why it ended."""
         if "stop_reason" not in self.stopped:
             return None
         reason = _finish_reason(self.stopped, has_text=self.has_text)
         return Chunk(finish_reason=reason, usage=_usage(self.usage))
 
 
-def _malformed(event: Any) -> InterruptedStreamError:
-    return InterruptedStreamError(f"the service sent a malformed event: {event!r:.200}")
+# What is malformed of these is no event of the future.
+_UNDERSTOOD = ("content_block_delta", "content_block_start", "message_delta", "message_start")
 
 
-def _message(response: httpx2.Response) -> Mapping[str, Any]:
+def _message(response: httpx2.Response) -> JSON:
     try:
-        body = response.json()
-    except ValueError as exc:
-        message, _ = said(response.text)
-        raise UnavailableError(f"the service sent what is no JSON: {message}") from exc
-    match body:
-        case {"type": "error"}:
-            raise reported(body, response.headers)
-        case {"content": [*_]}:
-            return dict(body)
-    raise ProviderError(f"the service sent what is no message: {body!r:.200}")
+        body = object_in(response.content, "message")
+    except ProviderError as exc:
+        raise misdirected(exc, response) from exc.__cause__
+    if "content" not in _without_error(body, response.headers):
+        raise misdirected(unlike(body, "message"), response)
+    return body
 
 
-def _completion(message: Mapping[str, Any], request_id: str | None) -> Completion:
-    text = _joined(message["content"], "text")
+def _completion(message: JSON, request_id: str | None) -> Completion:
+    text, thought = _said(message["content"])
+    model = message.get("model")
     return Completion(
         text=text,
-        finish_reason=_finish_reason(message, has_text=bool(text)),
-        usage=_usage(message.get("usage") or {}),
-        reasoning=_joined(message["content"], "thinking"),
-        model=message.get("model"),
+        finish_reason=_finish_reason(message, text=text, has_text=bool(text)),
+        usage=_usage(message.get("usage")),
+        reasoning=thought,
+        model=model if isinstance(model, str) else None,
         request_id=request_id,
     )
 
 
-def _joined(blocks: Iterable[Any], kind: str) -> str:
-    """Return what the blocks of *kind* say, which they hold under its name."""
-    own = (block for block in blocks if isinstance(block, dict) and block.get("type") == kind)
-    return "".join(block[kind] for block in own if isinstance(block.get(kind), str))
+def _said(content: object) -> tuple[str, str]:
+    """Return the text and the reasoning in *content*; blocks of other kinds are not for reading."""
+    blocks = content if isinstance(content, list) else [content]
+    return text_and_thoughts([block for block in blocks if _is_read(block)])
 
 
-def _finish_reason(stopped: Mapping[str, Any], *, has_text: bool) -> FinishReason:
-    stop_reason = stopped.get("stop_reason")
-    if stop_reason not in _FINISH_REASONS:
-        # tool_use, pause_turn, and whatever comes next: the model is not done.
-        raise ProviderError(
-            f"the answer is not complete: it ended with stop_reason {stop_reason!r}"
-        )
-    reason = _FINISH_REASONS[stop_reason]
-    explanation = (stopped.get("stop_details") or {}).get("explanation")
-    if reason == "content_filter" and explanation and not has_text:
-        raise ContentFilterError(f"the model refuses: {explanation}")
+def _is_read(block: object) -> bool:
+    return not isinstance(block, dict) or block.get("type", "text") in ("text", "thinking")
+
+
+def _finish_reason(stopped: JSON, text: str = "", *, has_text: bool) -> FinishReason:
+    reason = finish_reason(stopped.get("stop_reason"), text)
+    match stopped.get("stop_details"):
+        case {"explanation": str(explanation)} if reason == "content_filter" and not has_text:
+            raise ContentFilterError(f"the model refuses: {explanation}")
     return reason
 
 
-def _usage(counts: Mapping[str, Any]) -> Usage | None:
-    if "input_tokens" not in counts and "output_tokens" not in counts:
+def _usage(counts: object) -> Usage | None:
+    put_in, put_out = count(counts, "input_tokens"), count(counts, "output_tokens")
+    if put_in is None and put_out is None:
         return None
-    read = counts.get("cache_read_input_tokens") or 0
-    written = counts.get("cache_creation_input_tokens") or 0
-    details = counts.get("output_tokens_details") or {}
+    read = count(counts, "cache_read_input_tokens") or 0
+    written = count(counts, "cache_creation_input_tokens") or 0
     # The API counts what is read from and written into its cache apart from input_tokens.
     return Usage(
-        input_tokens=(counts.get("input_tokens") or 0) + read + written,
-        output_tokens=counts.get("output_tokens") or 0,
+        input_tokens=(put_in or 0) + read + written,
+        output_tokens=put_out or 0,
         cached_input_tokens=read,
-        reasoning_tokens=details.get("thinking_tokens") or 0,
+        reasoning_tokens=count(counts, "output_tokens_details", "thinking_tokens") or 0,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anthropic
 import httpx2
@@ -11,6 +12,7 @@ import httpx2
 from lightrag_anthropic._errors import translated
 from lightrag_anthropic.options import BASE_URL, MAX_CONNECTIONS, AnthropicOptions
 from ragcore import OptionsError
+from ragcore.wire import sent
 
 # Seconds; the host's deadline is the one that is meant to fire, this one is for who sets none.
 # Between two pieces of an answer nothing may come for as long as a model thinks.
@@ -46,12 +48,19 @@ def _client(connection: AnthropicOptions) -> anthropic.AsyncAnthropic:
         base_url=_base_url(connection),
         max_retries=0,
         timeout=_TIMEOUT,
-        http_client=anthropic.DefaultAsyncHttpxClient(
+        http_client=_HTTPClient(
             limits=httpx2.Limits(max_connections=most, max_keepalive_connections=min(most, 100)),
             # A redirect could carry a header with a key to another host.
             follow_redirects=False,
         ),
     )
+
+
+class _HTTPClient(anthropic.DefaultAsyncHttpxClient):
+    """The SDK's, which sends again what a connection has lost that the server had closed."""
+
+    async def send(self, request: httpx2.Request, **how: Any) -> httpx2.Response:
+        return await sent(super().send, request, **how)
 
 
 def _base_url(connection: AnthropicOptions) -> str | None:

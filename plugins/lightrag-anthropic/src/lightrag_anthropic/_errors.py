@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import anthropic
+import httpx2
 
 from ragcore import (
     AuthenticationError,
@@ -48,8 +49,14 @@ def reported(body: object, headers: Mapping[str, str], status: int | None = None
     return wire.reported(body, status, headers=headers, codes=_CODES, unknown=UnavailableError)
 
 
+def misdirected(error: ProviderError, response: httpx2.Response) -> ProviderError:
+    """Return *error*, which then also says which address was asked."""
+    return wire.misdirected(error, str(response.url), "base_url")
+
+
 def _by_status(exc: anthropic.APIStatusError) -> RagcoreError:
-    return reported(exc.body, exc.response.headers, exc.status_code)
+    error = reported(exc.body, exc.response.headers, exc.status_code)
+    return misdirected(error, exc.response) if wire.is_lost(error) else error
 
 
 def _no_credentials(exc: Exception) -> RagcoreError:

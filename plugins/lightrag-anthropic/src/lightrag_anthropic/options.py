@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ragcore import BindingOptions, Secret, option
-from ragcore.wire import ADDRESS, HEADER, HEADERS
+from ragcore.wire import ADDRESS, HEADER, HEADERS, JSON
 
 BASE_URL = "https://api.anthropic.com"
 MAX_CONNECTIONS = 1000
@@ -86,6 +86,7 @@ class AnthropicLLMOptions(BindingOptions, binding="anthropic_llm"):
         '{"type": "enabled", "budget_tokens": 2048}, in tokens and below max_tokens.',
         default=None,
         scope="call",
+        check=JSON,
     )
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = option(
         "How much work goes into an answer.", default=None, scope="call", provider_default="high"
@@ -109,14 +110,17 @@ class AnthropicLLMOptions(BindingOptions, binding="anthropic_llm"):
         'Keep the prompt in the service\'s cache: {"type": "ephemeral", "ttl": "5m"}.',
         default=None,
         scope="call",
+        check=JSON,
     )
     metadata: dict[str, Any] | None = option(
         'About the request: {"user_id": "…"}, an opaque name of the end user.',
         default=None,
         scope="call",
+        check=JSON,
     )
     extra_body: dict[str, Any] | None = option(
         "Further fields of the request; they go over what the other options say.",
         default=None,
         scope="call",
+        check=JSON,
     )

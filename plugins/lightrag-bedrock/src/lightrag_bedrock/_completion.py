@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from typing import Any
 
+from lightrag_bedrock._answers import readable, without_metadata
 from lightrag_bedrock._connect import Bedrock
 from lightrag_bedrock._errors import translated
 from lightrag_bedrock.options import BedrockLLMOptions
@@ -20,28 +21,15 @@ from ragcore import (
     Chunk,
     Completion,
     CompletionRequest,
-    FinishReason,
     Image,
-    InterruptedStreamError,
     InvalidRequestError,
     JSONSchema,
     Message,
     OptionsError,
-    ProviderError,
     UnsupportedError,
     Usage,
 )
-
-_FINISH: dict[str, FinishReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "tool_use": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "content_filtered": "content_filter",
-    "guardrail_intervened": "content_filter",
-    "refusal": "content_filter",
-}
+from ragcore.wire import count, finish_reason, text_and_thoughts, unlike
 
 _IMAGE_FORMATS = {
     "image/gif": "gif",
@@ -64,7 +52,7 @@ class BedrockCompletion:
         asked = _request(self._model_name, request)
         with translated():
             answer = await self._client.threads.run(lambda: self._client.runtime.converse(**asked))
-        return _completion(answer)
+        return _completion(readable(answer))
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer piece by piece."""
@@ -79,8 +67,7 @@ class BedrockCompletion:
     def _chunks(self, asked: Mapping[str, Any]) -> Iterator[Chunk]:
         events = self._client.runtime.converse_stream(**asked)["stream"]
         try:
-            with _malformed():
-                yield from _chunks_of(events)
+            yield from _chunks_of(events)
         finally:
             events.close()
 
@@ -97,7 +84,7 @@ def _request(model_name: str, request: CompletionRequest) -> dict[str, Any]:
         "system": [
             {"text": message.content}
             for message in request.messages
-            if message.role == "system" and message.content
+            if message.role == "system" and message.content.strip()
         ],
         "inferenceConfig": _set(
             maxTokens=request.max_output_tokens or options.max_tokens,
@@ -147,23 +134,30 @@ def _text_format(request: CompletionRequest) -> dict[str, Any] | None:
 
 
 def _messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    """Return the turns; neighbours of one role are one turn, since roles have to alternate."""
+    """
+    Return the turns; neighbours of one role are one turn, since roles have to alternate.
+
+    Raises:
+        InvalidRequestError: All of them are blank.
+    """
+    said = [(at, message) for at, message in enumerate(messages) if message.role != "system"]
     turns: list[dict[str, Any]] = []
-    for message in messages:
-        if message.role == "system":
-            continue
+    for _, message in said:
+        blocks = _blocks(message)
         if turns and turns[-1]["role"] == message.role:
-            turns[-1]["content"] += _blocks(message)
-        else:
-            turns.append({"role": message.role, "content": _blocks(message)})
+            turns[-1]["content"] += blocks
+        elif blocks:
+            turns.append({"role": message.role, "content": blocks})
+    if not turns:
+        positions = [at for at, _ in said]
+        raise InvalidRequestError("Converse takes no blank text", positions=positions)
     return turns
 
 
 def _blocks(message: Message) -> list[dict[str, Any]]:
-    images = [_image(image) for image in message.images]
-    # Converse refuses an empty text; beside images there need be none.
-    text = [{"text": message.content}] if message.content or not images else []
-    return images + text
+    # Converse refuses a request that holds a blank text.
+    text = [{"text": message.content}] if message.content.strip() else []
+    return [*map(_image, message.images), *text]
 
 
 def _image(image: Image) -> dict[str, Any]:
@@ -182,50 +176,55 @@ def _image(image: Image) -> dict[str, Any]:
 # --- what is answered -----------------------------------------------------------------------
 
 
-def _completion(answer: Mapping[str, Any]) -> Completion:
-    if not isinstance(answer.get("output"), dict) or "stopReason" not in answer:
-        # Of a body that is no JSON, botocore makes an empty answer.
-        raise ProviderError("what came back is no answer of Converse")
-    blocks = answer["output"].get("message", {}).get("content", [])
+def _completion(answer: dict[str, Any]) -> Completion:
+    match answer:
+        case {"output": {"message": {"content": content}}}:
+            text, reasoning = _text_and_thoughts(content)
+        case _:
+            raise unlike(without_metadata(answer), "answer of Converse")
     return Completion(
-        text="".join(_text(block) for block in blocks),
-        finish_reason=_finish_reason(answer.get("stopReason")),
+        text=text,
+        finish_reason=finish_reason(answer.get("stopReason"), text),
         usage=_usage(answer.get("usage")),
-        reasoning="".join(_reasoning(block) for block in blocks),
-        model=answer.get("trace", {}).get("promptRouter", {}).get("invokedModelId"),
+        reasoning=reasoning,
+        model=_model_behind(answer),
         request_id=answer.get("ResponseMetadata", {}).get("RequestId"),
     )
 
 
-def _text(block: Mapping[str, Any]) -> str:
-    cited = block.get("citationsContent", {}).get("content", [])
-    return "".join(part.get("text", "") for part in (block, *cited))
+def _text_and_thoughts(content: object) -> tuple[str, str]:
+    """Return the text and the reasoning in a block, or in a list of them."""
+    match content:
+        case list():
+            parts = [_text_and_thoughts(block) for block in content]
+            return "".join(text for text, _ in parts), "".join(thought for _, thought in parts)
+        case {"reasoningContent": {"reasoningText": {"text": thought}} | {"text": thought}}:
+            return "", "".join(text_and_thoughts(thought))
+        case {"citationsContent": {"content": cited}}:
+            return text_and_thoughts(cited)
+        case dict():
+            # Tools, images and signatures have none.
+            return text_and_thoughts(content.get("text"))
+    return text_and_thoughts(content)
 
 
-def _reasoning(block: Mapping[str, Any]) -> str:
-    found: str = block.get("reasoningContent", {}).get("reasoningText", {}).get("text", "")
-    return found
+def _model_behind(answer: Mapping[str, Any]) -> str | None:
+    """Return the model that a prompt router chose."""
+    match answer.get("trace"):
+        case {"promptRouter": {"invokedModelId": str(model)}}:
+            return model
+    return None
 
 
-def _finish_reason(said: str | None) -> FinishReason:
-    """
-    Return what the service's *stopReason* is called here.
-
-    Raises:
-        ProviderError: It means that the answer is of no use, or is not known.
-    """
-    if said in _FINISH:
-        return _FINISH[said]
-    raise ProviderError(f"the model stopped because of {said!r}, which is no end of an answer")
-
-
-def _usage(said: Mapping[str, Any] | None) -> Usage | None:
-    if not said:
+def _usage(said: object) -> Usage | None:
+    uncached, output = count(said, "inputTokens"), count(said, "outputTokens")
+    if uncached is None and output is None:
         return None
-    read, written = said.get("cacheReadInputTokens") or 0, said.get("cacheWriteInputTokens") or 0
-    uncached, output = said.get("inputTokens") or 0, said.get("outputTokens") or 0
+    uncached, output = uncached or 0, output or 0
+    read = count(said, "cacheReadInputTokens") or 0
+    written = count(said, "cacheWriteInputTokens") or 0
     # Models differ in whether inputTokens contains what the cache has; the total always does.
-    beside = (said.get("totalTokens") or 0) - output
+    beside = (count(said, "totalTokens") or 0) - output
     return Usage(
         input_tokens=beside if beside >= uncached else uncached + read + written,
         output_tokens=output,
@@ -233,33 +232,25 @@ def _usage(said: Mapping[str, Any] | None) -> Usage | None:
     )
 
 
-@contextmanager
-def _malformed() -> Iterator[None]:
-    """Say that the stream is damaged where an event lacks what it must have."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, ValueError) as exc:
-        raise InterruptedStreamError(f"the stream carries a damaged event: {exc!r}") from exc
-
-
-def _chunks_of(events: Iterable[Mapping[str, Any]]) -> Iterator[Chunk]:
+def _chunks_of(events: Iterable[dict[str, Any]]) -> Iterator[Chunk]:
     """Make chunks of the events of a stream; the usage comes after the end of the message."""
-    finish_reason, usage = None, None
+    reason, usage = None, None
     for event in events:
         match event:
+            case {"contentBlockDelta": {"delta": delta}}:
+                text, reasoning = _text_and_thoughts(delta)
+                if text or reasoning:
+                    yield Chunk(text, reasoning)
             case {"contentBlockDelta": block}:
-                if chunk := _chunk(block["delta"]):
-                    yield chunk
+                raise unlike(block, "piece of an answer")
             case {"messageStop": stop}:
-                finish_reason = _finish_reason(stop["stopReason"])
+                reason = finish_reason(stop.get("stopReason"))
             case {"metadata": metadata}:
                 usage = _usage(metadata.get("usage"))
-    if finish_reason:
-        yield Chunk(finish_reason=finish_reason, usage=usage)
-
-
-def _chunk(delta: Mapping[str, Any]) -> Chunk | None:
-    text, reasoning = delta.get("text", ""), delta.get("reasoningContent", {}).get("text", "")
-    if not (isinstance(text, str) and isinstance(reasoning, str)):
-        raise TypeError(f"what should be text is {delta!r:.80}")
-    return Chunk(text, reasoning) if text or reasoning else None
+            case {"output": _}:
+                # The service has not streamed its answer.
+                whole = _completion(event)
+                yield Chunk(whole.text, whole.reasoning)
+                reason, usage = whole.finish_reason, whole.usage
+    if reason:
+        yield Chunk(finish_reason=reason, usage=usage)

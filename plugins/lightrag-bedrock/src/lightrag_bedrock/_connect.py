@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.tokens import FrozenAuthToken
 
+from lightrag_bedrock._answers import read_here
 from lightrag_bedrock._errors import translated
 from lightrag_bedrock._log import masked
 from lightrag_bedrock._sockets import make_breakable
@@ -23,10 +24,8 @@ from lightrag_bedrock.options import LOGGERS, BedrockOptions
 from ragcore import OptionsError, Secret
 from ragcore.wire import HEADER, redacted
 
-# Seconds. The deadline of a call and of an attempt are the host's, and free the socket by
-# themselves; these are for calls that have neither.
-_CONNECT_TIMEOUT = 10
-_READ_TIMEOUT = 600
+# The host's limits hold for all but this: nobody is there who has not answered by then.
+_CONNECT_TIMEOUT = 10  # seconds
 
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
@@ -98,12 +97,14 @@ class _Account:
             service,
             region_name=_region(self.connection),
             endpoint_url=endpoint_url,
+            verify=_authority(self.session),
             aws_access_key_id=_value(keys.access_key_id),
             aws_secret_access_key=_value(keys.secret_access_key),
             aws_session_token=_value(keys.session_token),
             config=_config(self.connection),
         )
         make_breakable(client)
+        read_here(client)
         return client
 
 
@@ -113,6 +114,13 @@ def _session(connection: BedrockOptions) -> Any:
         session.register_component("token_provider", _OneToken(connection.bearer_token))
         session.register_component("credential_provider", _NoCredentials())
     return boto3.Session(botocore_session=session)
+
+
+def _authority(session: Any) -> str | None:
+    """Return the file of the authority that all programs trust, unless AWS's have one of theirs."""
+    # boto3 has no public way to what its session was configured with.
+    own = session._session.get_config_variable("ca_bundle")  # noqa: SLF001  # see above
+    return None if own else os.environ.get("SSL_CERT_FILE")
 
 
 class _OneToken:
@@ -141,7 +149,7 @@ def _config(connection: BedrockOptions) -> Config:
         settings["signature_version"] = "bearer"
     return Config(
         connect_timeout=_CONNECT_TIMEOUT,
-        read_timeout=_READ_TIMEOUT,
+        read_timeout=None,
         max_pool_connections=connection.max_connections,
         # botocore's own default is five attempts.
         retries={"total_max_attempts": 1, "mode": "standard"},

@@ -28,10 +28,10 @@ from ragcore import (
     Embeddings,
     InvalidRequestError,
     OptionsError,
-    ProviderError,
     UnsupportedError,
     Usage,
 )
+from ragcore.wire import count, counted, object_in, table, unlike, vector
 
 _COHERE_INPUT_TYPES = {"query": "search_query", "document": "search_document"}
 _COHERE_TRUNCATE = {"error": "NONE", "end": "END"}
@@ -91,7 +91,8 @@ class BedrockEmbedding:
         if self._family == "cohere-v4":
             body["embedding_types"] = ["float"]
         answer = await self._ask(body, request)
-        return Embeddings(_cohere_vectors(answer.body), usage=answer.usage, truncated=cut)
+        vectors = table(_cohere_vectors(answer.body), len(texts))
+        return Embeddings(vectors, usage=answer.usage, truncated=cut)
 
     def _cut_to_characters(self, texts: Sequence[str]) -> tuple[list[str], tuple[int, ...]]:
         most = _MOST_CHARACTERS.get(self._family)
@@ -116,7 +117,7 @@ class BedrockEmbedding:
             else:
                 break
         return Embeddings(
-            _table([_field(answer.body, "embedding")]),
+            table([_titan_vector(answer.body)], 1),
             usage=answer.usage,
             truncated=(0,) if text != whole else (),
         )
@@ -161,14 +162,10 @@ class _Answer:
 
     @classmethod
     def of(cls, raw: bytes, headers: Mapping[str, str]) -> _Answer:
-        try:
-            body = json.loads(raw)
-        except ValueError as exc:
-            raise ProviderError(f"the answer is no JSON: {raw[:80]!r}") from exc
-        if not isinstance(body, dict):
-            raise ProviderError(f"the answer is no JSON object: {raw[:80]!r}")
-        said = str(body.get("inputTextTokenCount", headers.get(_TOKENS_HEADER)))
-        return cls(body, Usage(int(said)) if said.isdecimal() else None)
+        body = object_in(raw, "list of vectors")
+        tokens = count(body, "inputTextTokenCount")
+        tokens = counted(headers, _TOKENS_HEADER) if tokens is None else tokens
+        return cls(body, None if tokens is None else Usage(tokens))
 
 
 def _family(model_name: str, options: BedrockEmbeddingOptions) -> Family:
@@ -187,23 +184,18 @@ def _family(model_name: str, options: BedrockEmbeddingOptions) -> Family:
     return family
 
 
-def _cohere_vectors(body: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    found = _field(body, "embeddings")
-    # Asked by type, the service answers by type.
-    return _table(_field(found, "float") if isinstance(found, dict) else found)
+def _titan_vector(body: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+    if body.get("embedding") is None:
+        raise unlike(body, "vector")
+    return vector(body["embedding"])
 
 
-def _table(rows: Any) -> npt.NDArray[np.float32]:
-    try:
-        return np.asarray(rows, np.float32)
-    except (TypeError, ValueError) as exc:
-        raise ProviderError(f"the vectors that came back are no table of numbers: {exc}") from exc
-
-
-def _field(body: Mapping[str, Any], name: str) -> Any:
-    if name not in body:
-        raise ProviderError(f"the answer has no {name!r}, only {', '.join(body) or 'nothing'}")
-    return body[name]
+def _cohere_vectors(body: Mapping[str, Any]) -> list[npt.NDArray[np.float32]]:
+    match body:
+        # Asked by type, the service answers by type.
+        case {"embeddings": [*rows]} | {"embeddings": {"float": [*rows]}} if rows:
+            return [*map(vector, rows)]
+    raise unlike(body, "list of vectors")
 
 
 def _positions(message: str, count: int) -> tuple[int, ...]:

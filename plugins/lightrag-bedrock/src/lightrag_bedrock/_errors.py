@@ -17,7 +17,6 @@ from botocore.exceptions import ClientError
 from ragcore import (
     AuthenticationError,
     ContextLengthError,
-    InterruptedStreamError,
     InvalidRequestError,
     NotFoundError,
     OptionsError,
@@ -31,7 +30,15 @@ from ragcore import (
     UnavailableError,
     http_error,
 )
-from ragcore.wire import Phrase, described, reported, translating, transport_error
+from ragcore.wire import (
+    Phrase,
+    described,
+    is_lost,
+    misdirected,
+    reported,
+    translating,
+    transport_error,
+)
 
 # In lower case: in a stream the service writes "throttlingException", else "ThrottlingException".
 _CODES: dict[type[ProviderError], str] = {
@@ -107,7 +114,8 @@ def of_answer(response: Mapping[str, Any]) -> ProviderError:
         unknown=UnavailableError,
     )
     error.request_id = metadata.get("RequestId")
-    return error
+    address = response.get("Address")
+    return misdirected(error, address, "endpoint_url") if address and is_lost(error) else error
 
 
 def _is_models_refusal(response: Mapping[str, Any]) -> bool:
@@ -128,7 +136,7 @@ def _by_answer(exc: ClientError) -> RagcoreError:
 
 def _by_certificate(exc: Exception) -> RagcoreError:
     if "CERTIFICATE_VERIFY_FAILED" in str(exc):
-        cure = "if the certificate is your own, set AWS_CA_BUNDLE"
+        cure = "if the certificate is your own, set AWS_CA_BUNDLE or SSL_CERT_FILE"
         return ProviderError(f"{described(exc)}; {cure}")
     return _by_root(exc)
 
@@ -157,8 +165,6 @@ _ROWS: dict[Callable[[Any], RagcoreError], str] = {
     _by_answer: "ClientError",
     _by_certificate: "SSLError",
     _by_root: "BotoCoreError UndefinedModelAttributeError",
-    ProviderError: "ResponseParserError",
-    InterruptedStreamError: "ParserError",
     _by_no_region: "NoRegionError",
     _cured(OptionsError, "check profile= or AWS_PROFILE"): "ProfileNotFound",
     OptionsError: """
@@ -175,7 +181,9 @@ _ROWS: dict[Callable[[Any], RagcoreError], str] = {
     _cured(AuthenticationError, _CREDENTIALS): "NoCredentialsError NoAuthTokenError",
     _cured(AuthenticationError, _SIGN_IN): "TokenRetrievalError SSOError LoginError",
     AuthenticationError: "CredentialRetrievalError",
-    UnavailableError: "MetadataRetrievalError CapacityNotAvailableError",
+    UnavailableError: """
+        MetadataRetrievalError CapacityNotAvailableError ResponseParserError ParserError
+    """,
     InvalidRequestError: """
         ParamValidationError ValidationError MissingParametersError InvalidHostLabelError
     """,

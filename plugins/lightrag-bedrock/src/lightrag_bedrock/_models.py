@@ -8,13 +8,15 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
+from lightrag_bedrock._answers import readable, without_metadata
 from lightrag_bedrock._connect import Bedrock
 from lightrag_bedrock._errors import translated
 from lightrag_bedrock._families import family_of
+from ragcore.wire import text_in, unlike
 
 _ON_DEMAND = "ON_DEMAND"
 
@@ -32,28 +34,44 @@ async def list_embedding_models(client: Bedrock) -> Iterable[str]:
 async def _list(client: Bedrock, output: str) -> list[str]:
     def work() -> list[str]:
         with closing(client.open_control()) as control:
-            models = control.list_foundation_models(byOutputModality=output)["modelSummaries"]
-            arns = {model["modelArn"].rpartition("/")[2] for model in models}
-            return [*_named(models), *_of_models(_profiles(control), arns)]
+            answer = control.list_foundation_models(byOutputModality=output)
+            models = [*_objects_in(answer, "modelSummaries")]
+            return [*_named(models), *_of_models(_profiles(control), _names_of(models))]
 
     with translated():
         return await client.threads.run(work)
 
 
-def _named(models: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def _objects_in(answer: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
+    listed = readable(answer).get(name)
+    if not isinstance(listed, list):
+        raise unlike(without_metadata(answer), f"list of {name}")
+    yield from (one for one in listed if isinstance(one, dict))
+
+
+def _names_of(models: Iterable[dict[str, Any]]) -> set[str]:
+    return {text_in(model, "modelArn").rpartition("/")[2] for model in models} - {""}
+
+
+def _named(models: Iterable[dict[str, Any]]) -> Iterator[str]:
     """Yield models that can be named themselves; others are reached through a profile only."""
     for model in models:
-        if _ON_DEMAND in model.get("inferenceTypesSupported", [_ON_DEMAND]):
-            yield model["modelId"]
+        if (name := text_in(model, "modelId")) and _ON_DEMAND in _ways_of(model):
+            yield name
 
 
-def _profiles(control: Any) -> Iterator[Mapping[str, Any]]:
+def _ways_of(model: dict[str, Any]) -> list[object]:
+    ways = model.get("inferenceTypesSupported")
+    return ways if isinstance(ways, list) else [_ON_DEMAND]
+
+
+def _profiles(control: Any) -> Iterator[dict[str, Any]]:
     for page in control.get_paginator("list_inference_profiles").paginate():
-        yield from page.get("inferenceProfileSummaries", [])
+        yield from _objects_in(page, "inferenceProfileSummaries")
 
 
-def _of_models(profiles: Iterable[Mapping[str, Any]], names: set[str]) -> Iterator[str]:
+def _of_models(profiles: Iterable[dict[str, Any]], names: set[str]) -> Iterator[str]:
     for profile in profiles:
-        models = {model["modelArn"].rpartition("/")[2] for model in profile.get("models", [])}
-        if models & names:
-            yield profile["inferenceProfileId"]
+        name = text_in(profile, "inferenceProfileId")
+        if name and _names_of(_objects_in(profile, "models")) & names:
+            yield name

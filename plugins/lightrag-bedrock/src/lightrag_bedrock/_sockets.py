@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.awsrequest import (
     AWSHTTPConnection,
@@ -20,6 +20,19 @@ from botocore.awsrequest import (
     AWSHTTPSConnection,
     AWSHTTPSConnectionPool,
 )
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+)
+
+if TYPE_CHECKING:
+    from urllib3 import HTTPConnectionPool as _ConnectionPool
+    from urllib3.connection import HTTPConnection as _Connection
+else:
+    # Mixins to urllib3's, which botocore's are.
+    _Connection = _ConnectionPool = object
 
 
 class BrokenOffError(Exception):
@@ -67,29 +80,64 @@ class Call:
 _here = threading.local()
 
 
-class _Breakable:
+class _Breakable(_Connection):
     """A connection that another thread can shut."""
 
     _call: Call | None = None
     _wire: socket.socket | None = None
+    _is_kept = False
 
     def _new_conn(self) -> socket.socket:
-        made: socket.socket = super()._new_conn()  # type: ignore[misc]  # a mixin to urllib3's
+        """Connect as urllib3 does, by a socket that another thread can shut meanwhile."""
+        try:
+            return self._connected()
+        except socket.gaierror as exc:
+            raise NameResolutionError(self.host, self, exc) from exc
+        except TimeoutError as exc:
+            message = f"no connection to {self.host} within {self.timeout} s"
+            raise ConnectTimeoutError(self, message) from exc
+        except OSError as exc:
+            raise NewConnectionError(self, f"no connection to {self.host}: {exc}") from exc
+
+    def _connected(self) -> socket.socket:
+        # A look-up is the only part of a call that can't be broken off.
+        failure = OSError("the name has no address")
+        host = self._dns_host.strip("[]")
+        for *kind, _, address in socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM):
+            made = socket.socket(*kind)
+            try:
+                self._prepare(made)
+                made.connect(address)
+            except OSError as exc:
+                made.close()
+                failure = exc
+            except BrokenOffError:
+                made.close()
+                raise
+            else:
+                return made
+        raise failure
+
+    def _prepare(self, made: socket.socket) -> None:
+        self._let_go()
         # A duplicate: wrapping a socket in TLS takes its descriptor away from it.
         self._wire = made.dup()
-        try:
-            self._take()
-        except BrokenOffError:
-            made.close()
-            raise
-        return made
+        self._take()
+        for option in self.socket_options or ():
+            made.setsockopt(*option)
+        made.settimeout(self.timeout)
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
         self._take()
-        return super().request(*args, **kwargs)  # type: ignore[misc]  # a mixin to urllib3's
+        _here.is_kept, self._is_kept = self._is_kept, True
+        return super().request(*args, **kwargs)
 
     def close(self) -> None:
-        super().close()  # type: ignore[misc]  # a mixin to urllib3's
+        super().close()
+        self._is_kept = False
+        self._let_go()
+
+    def _let_go(self) -> None:
         self.leave()
         wire, self._wire = self._wire, None
         if wire is not None:
@@ -121,18 +169,26 @@ class _HTTPSConnection(_Breakable, AWSHTTPSConnection):  # type: ignore[misc]  #
     pass
 
 
-class _LeavingPool:
+class _LeavingPool(_ConnectionPool):
     """A pool in which a connection belongs to nobody; an answer that is cut is an error."""
 
     def urlopen(self, *args: Any, **kwargs: Any) -> Any:
-        # botocore leaves this off, and takes what came before a broken connection for the answer.
-        kwargs["enforce_content_length"] = True
-        return super().urlopen(*args, **kwargs)  # type: ignore[misc]  # a mixin to urllib3's
+        # botocore leaves the one off, and takes what came before a broken connection for the
+        # answer; the other stumbles over its headers.
+        kwargs |= {"enforce_content_length": True, "redirect": False}
+        while True:
+            try:
+                return super().urlopen(*args, **kwargs)
+            except ProtocolError:
+                # Servers close connections that are kept: such a request was not read, and is no
+                # attempt.
+                if not _here.is_kept:
+                    raise
 
     def _put_conn(self, conn: Any) -> None:
         if conn is not None:
             conn.leave()
-        super()._put_conn(conn)  # type: ignore[misc]  # a mixin to urllib3's
+        super()._put_conn(conn)
 
 
 class _HTTPPool(_LeavingPool, AWSHTTPConnectionPool):  # type: ignore[misc]  # botocore is untyped

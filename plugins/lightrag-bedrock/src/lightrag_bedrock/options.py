@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ragcore import BindingOptions, OptionsError, Secret, option
-from ragcore.wire import ADDRESS, HEADER
+from ragcore.wire import ADDRESS, HEADER, JSON
 
 LOGGERS = ("botocore", "boto3", "urllib3")
 
@@ -123,6 +123,7 @@ class BedrockLLMOptions(BindingOptions, binding="bedrock_llm"):
         "(additionalModelRequestFields).",
         default=None,
         scope="call",
+        check=JSON,
     )
     effort: str | None = option(
         "How much the model takes pains, such as low, medium or high, for models that can choose.",
@@ -172,4 +173,5 @@ class BedrockEmbeddingOptions(BindingOptions, binding="bedrock_embedding"):
         "Further fields of the request's body, as the model documents them.",
         default=None,
         scope="call",
+        check=JSON,
     )

@@ -1,73 +1,21 @@
-"""
-What the SDK and the servers behind it say -> ragcore's errors.
-
-Source:
-    https://huggingface.co/docs/inference-providers and the error types of
-    text-generation-inference and text-embeddings-inference
-"""
+"""What the servers behind the addresses say -> ragcore's errors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
-
 import httpx2
-from huggingface_hub import errors as hub
 
-from ragcore import (
-    InterruptedStreamError,
-    OptionsError,
-    ProviderError,
-    RagcoreError,
-    RequestTimeoutError,
-    UnavailableError,
-)
-from ragcore.wire import described, reported, translating
+from ragcore import ProviderError
+from ragcore.wire import is_lost, misdirected, reported
 
-
-def translated() -> AbstractContextManager[None]:
-    """Raise ragcore's errors where a request fails."""
-    return translating(TABLE)
+ADDRESS_OPTION = "base_url"
 
 
 def refused(response: httpx2.Response) -> ProviderError:
     """Return the error that an answer other than a success describes."""
-    return reported(
-        response.content,
-        response.status_code,
-        headers=response.headers,
-        address=str(response.url),
-    )
+    error = reported(response.content, response.status_code, headers=response.headers)
+    return misdirected(error, *place_of(response)) if is_lost(error) else error
 
 
-# The SDK makes a class of the "error_type" that came in a stream.
-_TYPES = {hub.OverloadedError: "overloaded", hub.ValidationError: "validation"}
-
-
-def _in_stream(exc: hub.TextGenerationError) -> RagcoreError:
-    told = exc.args[0] if exc.args else None
-    body = {"error": told, "error_type": _TYPES.get(type(exc))}
-    return reported(body, unknown=UnavailableError)
-
-
-def _incomplete(exc: hub.IncompleteGenerationError) -> RagcoreError:
-    return InterruptedStreamError(f"the model did not finish: {described(exc)}")
-
-
-def _offline(exc: hub.OfflineModeIsEnabled) -> RagcoreError:
-    return OptionsError(f"HF_HUB_OFFLINE is set, so nothing is asked of a service: {exc}")
-
-
-TABLE: dict[type[BaseException], Callable[[Any], RagcoreError]] = {
-    hub.InferenceTimeoutError: RequestTimeoutError,
-    hub.IncompleteGenerationError: _incomplete,
-    hub.GenerationError: ProviderError,
-    hub.TextGenerationError: _in_stream,
-    hub.InferenceEndpointTimeoutError: RequestTimeoutError,
-    hub.InferenceEndpointError: ProviderError,
-    hub.HfHubHTTPError: lambda exc: refused(exc.response),
-    hub.HFValidationError: ProviderError,
-    hub.LocalTokenNotFoundError: ProviderError,
-    hub.OfflineModeIsEnabled: _offline,
-}
+def place_of(response: httpx2.Response) -> tuple[str, str]:
+    """Return what was asked, and the option that says it: for errors of strange answers."""
+    return str(response.url), ADDRESS_OPTION

@@ -6,7 +6,7 @@ from typing import Any
 
 from ragcore import BindingOptions, Secret, option
 from ragcore.options import Prefixes
-from ragcore.wire import ADDRESS, HEADER
+from ragcore.wire import ADDRESS, HEADER, JSON
 
 MAX_CONNECTIONS = 100
 LOGGERS = ("huggingface_hub", "httpx2", "httpcore2")
@@ -93,6 +93,7 @@ class HFInferenceLLMOptions(BindingOptions, binding="hf_inference_llm"):
         "Further fields of the request; they go over what the other options say.",
         default=None,
         scope="call",
+        check=JSON,
     )
 
 

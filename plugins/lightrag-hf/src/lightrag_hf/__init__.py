@@ -61,6 +61,7 @@ def ragcore_embedding_providers() -> Iterator[EmbeddingProvider]:
         loggers=LOGGERS,
         tokenizer="lightrag_hf._tokenizer:open_tokenizer",
         describe="lightrag_hf._describe:describe",
+        identity="lightrag_hf._describe:identity",
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,26 @@ def model(
     return found
 
 
+def version_of(folder: Path) -> dict[str, str]:
+    """
+    Return which ``revision`` and ``weights`` the hub's cache has in *folder*, as far as it says.
+
+    The weights are told by the hub's names of their contents; some file systems have no links.
+    """
+    if folder.parent.name != "snapshots":
+        return {}
+    paths = [folder / name for name in _weights_in(folder, _here(folder))]
+    version = {"revision": folder.name}
+    if paths and all(path.is_symlink() for path in paths):
+        names = "\n".join(sorted(path.readlink().name for path in paths))
+        version["weights"] = hashlib.sha256(names.encode()).hexdigest()[:16]
+    return version
+
+
 def _fetched(hub: HFOptions, model_name: str, revision: str | None, *, code: bool) -> ModelFiles:
     patterns = (*_TOKENIZER, "*.py") if code else _TOKENIZER
     folder = _fetch(hub, model_name, revision, patterns)
-    there = _names(hub, model_name, folder)
-    modules = {"", *(module["path"] for module in read_modules(folder))}
-    names = [name for module in modules for name in _weights_among(there, module)]
+    names = _weights_in(folder, _names(hub, model_name, folder))
     # The folder is named by its commit: both halves are of one revision.
     return ModelFiles(_fetch(hub, model_name, folder.name, (*patterns, *names)))
 
@@ -215,8 +230,18 @@ def _names(hub: HFOptions, model_name: str, folder: Path) -> list[str]:
     try:
         tree = get_cached_repo_tree(model_name, revision=folder.name, cache_dir=hub.cache_dir)
     except CachedRepoTreeNotFoundError:
-        return [str(path.relative_to(folder)) for path in folder.rglob("*")]
+        return _here(folder)
     return [file.path for file in tree]
+
+
+def _here(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
+
+
+def _weights_in(folder: Path, names: Sequence[str]) -> list[str]:
+    """Return which of *names* are weights of the model, or of a module, in *folder*."""
+    modules = {"", *(module["path"] for module in read_modules(folder))}
+    return [name for module in modules for name in _weights_among(names, module)]
 
 
 def _weights_among(names: Iterable[str], module: str = "") -> list[str]:

@@ -7,27 +7,29 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Any, Literal
 
-import ollama
-
+from lightrag_ollama._answers import JSON, parts, strange
 from lightrag_ollama._connect import Servers
+from lightrag_ollama._errors import Asked
 from lightrag_ollama._models import answering
 from lightrag_ollama.options import OllamaLLMOptions, entries
 from ragcore import (
     Chunk,
     Completion,
     CompletionRequest,
+    EmptyResponseError,
     FinishReason,
+    InterruptedStreamError,
     JSONObject,
     Message,
-    ProviderError,
     UnavailableError,
     UnsupportedError,
     Usage,
 )
+from ragcore.wire import count, finish_reason, text_and_thoughts
 
 
 class OllamaCompletion:
@@ -44,34 +46,42 @@ class OllamaCompletion:
         The answer is streamed on the wire: a server that computes for long then differs from one
         that has stopped.
         """
-        chunks, model = [], None
-        async with aclosing(self._parts(request)) as parts:
-            async for part in parts:
-                chunks.append(_chunk(part))
-                model = part.model or model
+        chunks: list[Chunk] = []
+        model = None
+        try:
+            async with aclosing(self._parts(request)) as each:
+                async for part in each:
+                    chunks.append(_chunk(part))
+                    model = part.get("model") or model
+        except InterruptedStreamError as exc:
+            exc.text = exc.text or _text(chunks)
+            raise
         if not chunks or chunks[-1].finish_reason is None:
             raise UnavailableError("the answer ended before the server said that it was done")
         return Completion(
-            "".join(chunk.text for chunk in chunks),
+            _text(chunks),
             finish_reason=chunks[-1].finish_reason,
             usage=chunks[-1].usage,
             reasoning="".join(chunk.reasoning for chunk in chunks),
-            model=model,
+            model=model if isinstance(model, str) else None,
         )
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Answer *request* piece by piece."""
-        async with aclosing(self._parts(request)) as parts:
-            async for part in parts:
+        async with aclosing(self._parts(request)) as each:
+            async for part in each:
                 yield _chunk(part)
 
-    async def _parts(self, request: CompletionRequest) -> AsyncGenerator[ollama.ChatResponse, None]:
-        body = self._body(request)
+    async def _parts(self, request: CompletionRequest) -> AsyncGenerator[JSON, None]:
+        body, limits = self._body(request), _limits(request)
         limit, name = request.attempt_timeout, self._servers.name(self._model_name)
-        async with answering(self._servers, self._model_name, limit, streamed=True) as client:
-            parts: Any = await client.sending(**_limits(request)).chat(name, stream=True, **body)
-            async with aclosing(parts):
-                async for part in parts:
+        async with answering(self._servers, self._model_name, limit, **limits) as client:
+            response: Any = await client.chat(name, stream=True, **body)
+            async with aclosing(response), aclosing(parts(response, client.asked)) as each:
+                is_first = True
+                async for part in each:
+                    _check(part, client.asked, is_first=is_first)
+                    is_first = False
                     yield part
 
     def _body(self, request: CompletionRequest) -> dict[str, Any]:
@@ -125,34 +135,39 @@ def _message(message: Message) -> dict[str, Any]:
     return sent
 
 
-def _chunk(part: ollama.ChatResponse) -> Chunk:
+def _check(part: JSON, asked: Asked, *, is_first: bool) -> None:
+    """Raise the error that *part* stands for where it is no part of an answer."""
+    if not isinstance(part.get("message"), dict) and not part.get("done"):
+        raise strange(part, "part of an answer", asked)
+    if is_first and part.get("done_reason") == "load" and not _chunk(part).text:
+        raise EmptyResponseError("the server has loaded the model: there was nothing to answer")
+
+
+def _text(chunks: Iterable[Chunk]) -> str:
+    return "".join(chunk.text for chunk in chunks)
+
+
+def _chunk(part: JSON) -> Chunk:
     """Return what a line of the answer says; it may say nothing."""
-    text, reasoning = part.message.content or "", part.message.thinking or ""
-    if not part.done:
+    message = part.get("message")
+    message = message if isinstance(message, dict) else {"content": message}
+    text, thought = text_and_thoughts(message.get("content"))
+    thinking = message.get("thinking")
+    reasoning = thinking if isinstance(thinking, str) and thinking else thought
+    if not part.get("done"):
         return Chunk(text, reasoning)
-    finish_reason = _finish_reason(part.done_reason)
-    return Chunk(text, reasoning, finish_reason=finish_reason, usage=_usage(part))
+    reason = _finish_reason(part.get("done_reason"))
+    return Chunk(text, reasoning, finish_reason=reason, usage=_usage(part))
 
 
-# "load" answers a request without a question; servers before 0.1.33 give no reason.
-_FINISH_REASONS: dict[str | None, FinishReason] = {
-    None: "stop",
-    "": "stop",
-    "stop": "stop",
-    "load": "stop",
-    "length": "length",
-    "content_filter": "content_filter",
-}
+def _finish_reason(reason: object) -> FinishReason:
+    # Servers before 0.1.33 give none.
+    return finish_reason("stop" if reason in (None, "", "load") else reason)
 
 
-def _finish_reason(done_reason: str | None) -> FinishReason:
-    if done_reason not in _FINISH_REASONS:
-        raise ProviderError(f"the answer ended for an unknown reason: {done_reason!r}")
-    return _FINISH_REASONS[done_reason]
-
-
-def _usage(part: ollama.ChatResponse) -> Usage | None:
-    if part.prompt_eval_count is None and part.eval_count is None:
+def _usage(part: JSON) -> Usage | None:
+    read, written = count(part, "prompt_eval_count"), count(part, "eval_count")
+    if read is None and written is None:
         return None
-    cached: int | None = getattr(part, "prompt_eval_cached_count", None)
-    return Usage(part.prompt_eval_count or 0, part.eval_count or 0, cached_input_tokens=cached or 0)
+    cached = count(part, "prompt_eval_cached_count") or 0
+    return Usage(read or 0, written or 0, cached_input_tokens=cached)

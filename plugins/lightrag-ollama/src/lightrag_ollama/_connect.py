@@ -10,6 +10,7 @@ from typing import Any, Self
 import httpx
 import ollama
 
+from lightrag_ollama._errors import Asked, refused
 from lightrag_ollama._host import (
     CLOUD,
     LOCAL,
@@ -21,6 +22,7 @@ from lightrag_ollama._host import (
 )
 from lightrag_ollama.options import OllamaOptions
 from ragcore import OptionsError, PluginError, Secret
+from ragcore.wire import sent
 
 _CONNECT_SECONDS = 10.0
 # While a model is loaded and reads its prompt the server says nothing, on a slow machine for
@@ -92,6 +94,10 @@ def _client(address: str, silence: float, key: Secret | None) -> Client:
             auth=_Key(key),
             # A proxy of the environment is for other machines: it would look for ours on its own.
             trust_env=not is_loopback(address),
+            # An authority of the environment may be that of our own, too.
+            verify=httpx.create_ssl_context(),
+            # Another host would get the prompt.
+            follow_redirects=False,
         )
     except ImportError as exc:
         raise PluginError(f"the proxy of the environment needs a missing package: {exc}") from exc
@@ -99,36 +105,38 @@ def _client(address: str, silence: float, key: Secret | None) -> Client:
         raise OptionsError(f"the proxy of the environment can't be used: {exc}") from exc
 
 
-class ChatLine(ollama.ChatResponse):
-    """
-    A line of an answer, with the count that the SDK's own record leaves out.
-
-    Source:
-        https://docs.ollama.com/api/usage
-    """
-
-    prompt_eval_cached_count: int | None = None
-
-
 class Client(ollama.AsyncClient):
     """
-    The SDK's client, which also sends and reads fields that the SDK does not know.
+    The SDK's client, which says what is sent; what comes back is read elsewhere.
 
-    It hooks into the one method by which the SDK makes its requests.
+    It hooks into the one method by which the SDK makes its requests. The SDK's records take texts
+    for numbers, and drop what they don't know.
+
+    Attributes:
+        asked: Who is asked for what, for errors.
+        beside: Fields of the request that the SDK does not know.
     """
 
+    asked: Asked = Asked("", "")
     beside: Mapping[str, Any] = {}  # never written to
 
-    def sending(self, **fields: Any) -> Self:
-        """Return this client, over the same connections, that sends *fields* with a chat, too."""
+    def asking(self, asked: Asked, **beside: Any) -> Self:
+        """Return this client, over the same connections, for *asked*, with the fields *beside*."""
         other = copy.copy(self)
-        other.beside = fields
+        other.asked, other.beside = asked, beside
         return other
 
-    async def _request(self, cls: Any, *args: Any, **kwargs: Any) -> Any:
-        if cls is ollama.ChatResponse:
-            cls, kwargs["json"] = ChatLine, {**kwargs["json"], **self.beside}
-        return await super()._request(cls, *args, **kwargs)
+    async def _request(self, cls: Any, *args: Any, stream: bool = False, **kwargs: Any) -> Any:
+        if "json" in kwargs:
+            kwargs["json"] = {**kwargs["json"], **self.beside}
+        response = await sent(
+            self._client.send, self._client.build_request(*args, **kwargs), stream=True
+        )
+        if not response.is_success:
+            raise refused(
+                self.asked, await response.aread(), response.status_code, response.headers
+            )
+        return response
 
 
 class _Key(httpx.Auth):

@@ -7,13 +7,16 @@ Source:
 
 from __future__ import annotations
 
-import attrs
-import numpy as np
+from typing import Any
 
+import attrs
+
+from lightrag_ollama._answers import strange, whole
 from lightrag_ollama._connect import Servers
 from lightrag_ollama._models import answering
 from lightrag_ollama.options import OllamaEmbeddingOptions, entries
 from ragcore import ContextLengthError, EmbeddingRequest, Embeddings, Usage
+from ragcore.wire import count, table, vector
 
 # No model that Ollama offers for embedding reads fewer tokens, and a text has no more tokens than
 # bytes, and two that mark its ends.
@@ -51,7 +54,7 @@ class OllamaEmbedding:
         options: OllamaEmbeddingOptions = request.options
         limit = request.attempt_timeout
         async with answering(self._servers, self._model_name, limit) as client:
-            found = await client.embed(
+            response: Any = await client.embed(
                 self._servers.name(self._model_name),
                 request.texts,
                 truncate=truncate,
@@ -60,11 +63,16 @@ class OllamaEmbedding:
                 keep_alive=options.keep_alive,
                 dimensions=request.dimensions,
             )
-            # What overflows becomes infinity, which the host refuses.
-            with np.errstate(over="ignore"):
-                vectors = np.array(found.embeddings, dtype=np.float32)
-        usage = None if found.prompt_eval_count is None else Usage(found.prompt_eval_count)
-        return Embeddings(vectors, usage=usage, model=found.model)
+            answer = await whole(response, client.asked)
+        rows, model = answer.get("embeddings"), answer.get("model")
+        if not isinstance(rows, list):
+            raise strange(answer, "list of vectors", client.asked)
+        tokens = count(answer, "prompt_eval_count")
+        return Embeddings(
+            table([vector(row) for row in rows], len(request.texts)),
+            usage=None if tokens is None else Usage(tokens),
+            model=model if isinstance(model, str) else None,
+        )
 
 
 def _fits(text: str, request: EmbeddingRequest) -> bool:

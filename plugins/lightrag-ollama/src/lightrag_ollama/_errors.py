@@ -8,7 +8,7 @@ https://docs.ollama.com/api/errors.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -21,7 +21,6 @@ from lightrag_ollama._host import is_cloud
 from ragcore import (
     AuthenticationError,
     ContextLengthError,
-    InterruptedStreamError,
     InvalidRequestError,
     NotFoundError,
     ProviderError,
@@ -38,7 +37,6 @@ class Asked:
 
     address: str
     model_name: str
-    streamed: bool = False
 
 
 def translated(asked: Asked) -> AbstractContextManager[None]:
@@ -63,14 +61,17 @@ _PHRASES = (
 )
 
 
-def _response(asked: Asked, exc: ollama.ResponseError) -> RagcoreError:
-    sentence, _ = said(exc.error)
+def refused(
+    asked: Asked, body: object, status: int | None = None, headers: Mapping[str, str] | None = None
+) -> RagcoreError:
+    """Return the error that *body* describes; without a *status*, as in a stream, by its words."""
+    sentence, _ = said(body)
     if _UNSUPPORTED.search(sentence):
         return UnsupportedError(f"ollama:{asked.model_name}: {asked.address} says: {sentence}")
     error = reported(
-        exc.error,
-        exc.status_code,
-        headers=_headers(exc),
+        body,
+        status,
+        headers=headers,
         address=asked.address,
         more_phrases=_PHRASES,
         # In a stream what fails is the computation, which may go well next time.
@@ -78,23 +79,17 @@ def _response(asked: Asked, exc: ollama.ResponseError) -> RagcoreError:
     )
     match error:
         case NotFoundError():
-            error.args = (_not_found(asked, str(exc.error), sentence),)
+            error.args = (_not_found(asked, sentence),)
         case AuthenticationError():
             error.args = (f"{error.args[0]}; {_sign_in(asked)}",)
     return error
 
 
-def _headers(exc: BaseException) -> httpx.Headers | None:
-    # The SDK leaves them out; they are in the exception that it was handling.
-    behind = exc.__context__
-    return behind.response.headers if isinstance(behind, httpx.HTTPStatusError) else None
-
-
-def _not_found(asked: Asked, body: str, sentence: str) -> str:
-    if body.lstrip().startswith("<") or "page not found" in sentence or not sentence:
+def _not_found(asked: Asked, sentence: str) -> str:
+    if "model" not in sentence.lower():
         return (
-            f"there is no Ollama API at {asked.address}: host= (OLLAMA_HOST) is the server's "
-            "address, without /api or /v1"
+            f"there is no Ollama API at {asked.address} ({sentence or 'nothing was said'}): host= "
+            "(OLLAMA_HOST) is the server's address, without /api or /v1"
         )
     cure = "" if is_cloud(asked.address) else f"; fetch it with: ollama pull {asked.model_name}"
     return f"{asked.address} has no model {asked.model_name!r} ({sentence}){cure}"
@@ -121,25 +116,18 @@ def _unreachable(asked: Asked, exc: Exception) -> RagcoreError:
     return error
 
 
-def _refused(asked: Asked, exc: Exception) -> RagcoreError:
+def _response(asked: Asked, exc: ollama.ResponseError) -> RagcoreError:
+    return refused(asked, exc.error, exc.status_code)
+
+
+def _impossible(asked: Asked, exc: Exception) -> RagcoreError:
     return InvalidRequestError(f"{asked.address} can't be asked: {described(exc)}")
 
 
-def _malformed(asked: Asked, exc: Exception) -> RagcoreError:
-    kind = InterruptedStreamError if asked.streamed else ProviderError
-    message = f"what {asked.address} sent can't be understood: {described(exc)}"
-    return transport_error(exc, asked.address) or kind(message)
-
-
+# What has no row is the network's.
 ROWS: dict[type[Exception], Callable[[Asked, Any], RagcoreError]] = {
     ollama.ResponseError: _response,
-    ollama.RequestError: _refused,
+    ollama.RequestError: _impossible,
     httpx.ConnectError: _unreachable,
     httpx.ProxyError: _unreachable,
-    ConnectionError: _unreachable,  # the SDK's word for httpx.ConnectError
-    # JSON that is no object, or lacks a field: the SDK's own code, then its records (pydantic's
-    # ValidationError is a ValueError). What is no JSON is the network's.
-    ValueError: _malformed,
-    AttributeError: _malformed,
-    TypeError: _malformed,
 }

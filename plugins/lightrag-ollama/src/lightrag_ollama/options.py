@@ -8,6 +8,7 @@ from typing import Any, Literal
 from lightrag_ollama._host import HOST
 from ragcore import BindingOptions, Secret, option
 from ragcore.options import Pattern, Prefixes
+from ragcore.wire import JSON
 
 # ASCII that is seen. An empty key is none.
 _KEY = Pattern("[!-~]*", "holds characters that a key can't have, such as a space or a line break")
@@ -170,12 +171,13 @@ def _names() -> set[str]:
 
 
 class _Further:
-    """The rule that a further entry has no option of its own."""
+    """The rule that a further entry is JSON, and has no option of its own."""
 
     def problem(self, value: Mapping[str, Any]) -> str | None:
-        """Return which entries have one; None if there are none."""
-        twice = ", ".join(sorted(_names() & set(value)))
-        return f"{twice} is an option of its own; set that" if twice else None
+        """Return which entries have one, or can't be sent; None if all are right."""
+        if twice := ", ".join(sorted(_names() & set(value))):
+            return f"{twice} is an option of its own; set that"
+        return JSON.problem(value)
 
     def schema(self) -> dict[str, Any]:
         """Return that an entry's name is none of theirs."""

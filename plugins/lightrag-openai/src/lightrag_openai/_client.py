@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Any
@@ -15,29 +15,16 @@ from openai import APIConnectionError, AsyncOpenAI
 
 from lightrag_openai._endpoint import Endpoint
 from lightrag_openai._errors import table
-from lightrag_openai._fields import JSON
-from ragcore import OptionsError, ProviderError, UnavailableError
-from ragcore.wire import (
-    Event,
-    decoded,
-    drained,
-    event_stream,
-    misdirected,
-    reported,
-    said,
-    translating,
-)
+from ragcore import OptionsError
+from ragcore.wire import object_in, objects, translating, without_error
 
-# Stands for ``[DONE]`` among events.
-DONE: JSON = {}
+JSON = dict[str, Any]
 
 # Whether a request goes over a connection that was not there before; said by our HTTP client.
 is_new: ContextVar[bool] = ContextVar("is_new", default=True)
 
 # What would lead to another place of an address that it stands in.
 _OUT_OF_PLACE = re.compile(r"\.\.?|.*[/\\?#%\x00-\x1f\x7f].*", re.DOTALL)
-
-_FIELD = re.compile(rb"\s*(data|event|id|retry)?:")
 
 
 @attrs.frozen(eq=False)
@@ -85,46 +72,38 @@ class Client:
         """
         with translating(table(self.row.address_option)):
             response = await self._post(path, body)
-        answer = self._object_in(response.content, response.url)
-        return answer, response.headers.get("x-request-id")
+        return self._object_in(response), response.headers.get("x-request-id")
 
     async def events(self, path: str, body: JSON) -> AsyncGenerator[JSON, None]:
         """
-        Yield what the events of a stream say, up to :data:`DONE` or the end of the body.
-
-        A service that has not streamed its answer says all of it in one event.
+        Yield what the events of a stream say, as :func:`ragcore.wire.objects` does.
 
         Raises:
             ProviderError: An event reports an error, or is no JSON object.
         """
         with translating(table(self.row.address_option)):
             response = await self._post(path, body | {"stream": True}, stream=True)
-            async with aclosing(response):
-                pieces = response.aiter_bytes()
-                first = await anext(pieces, b"")
-                if _is_whole(first, response.headers.get("content-type", "")):
-                    rest = [piece async for piece in pieces]
-                    yield self._object_in(b"".join([first, *rest]), response.url)
-                    return
-                async with aclosing(event_stream(_joined(first, pieces))) as events:
-                    async for event in events:
-                        if event.data.lstrip().startswith("[DONE]"):
-                            yield DONE
-                            break
-                        if not event.says_nothing:
-                            yield self._object_of(event)
-                await drained(pieces)
+            async with (
+                aclosing(response),
+                aclosing(objects(response.aiter_bytes())) as found,
+            ):
+                async for each in found:
+                    yield each
 
     async def models(self) -> JSON:
         """Return what the service says of its models."""
         with translating(table(self.row.address_option)):
             response = await self.sdk.get("/models", **self._asking())
-        return self._object_in(response.content, response.url)
+        return self._object_in(response)
 
-    def strange(self, answer: object, wanted: str) -> ProviderError:
-        """Return the error that an *answer* stands for which is not what was *wanted*."""
-        error = unlike(answer, wanted)
-        return misdirected(error, str(self.sdk.base_url), self.row.address_option)
+    @property
+    def place(self) -> tuple[str, str]:
+        """The address, and the option that holds it: for errors of strange answers."""
+        return str(self.sdk.base_url), self.row.address_option
+
+    def _object_in(self, response: httpx2.Response) -> JSON:
+        url, option = str(response.url), self.row.address_option
+        return without_error(object_in(response.content, "JSON object", url, option))
 
     async def _post(self, path: str, body: JSON, *, stream: bool = False) -> httpx2.Response:
         while True:
@@ -142,32 +121,6 @@ class Client:
         options = {"headers": self.headers, "follow_redirects": False}
         return {"cast_to": httpx2.Response, "options": options}
 
-    def _object_in(self, body: bytes, url: httpx2.URL) -> JSON:
-        try:
-            answer = decoded(body)
-        except ProviderError as exc:
-            raise misdirected(exc, str(url), self.row.address_option) from exc.__cause__
-        if not isinstance(answer, dict):
-            raise self.strange(answer, "JSON object")
-        return without_error(answer)
-
-    def _object_of(self, event: Event) -> JSON:
-        answer = decoded(event.data)
-        if not isinstance(answer, dict):
-            raise unlike(answer, "JSON object")
-        return without_error(answer)
-
-
-def _is_whole(first: bytes, label: str) -> bool:
-    """Whether a body that begins with *first* is JSON: gateways call it events, and events JSON."""
-    return first.lstrip().startswith(b"{") or ("json" in label and not _FIELD.match(first))
-
-
-async def _joined(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    yield first
-    async for piece in pieces:
-        yield piece
-
 
 def _has_hung_up(exc: BaseException | None) -> bool:
     """Whether the server has closed the connection, and answered nothing."""
@@ -176,26 +129,3 @@ def _has_hung_up(exc: BaseException | None) -> bool:
             return True
         exc = exc.__cause__
     return False
-
-
-def unlike(answer: object, wanted: str) -> ProviderError:
-    """
-    Return the error that an *answer* stands for which is not what was *wanted*.
-
-    What it says may name the class; else it is taken for damaged, and another may be whole.
-    """
-    error = reported(answer, unknown=UnavailableError)
-    error.args = (f"what came back is no {wanted}: {said(answer)[0] or repr(answer)}",)
-    return error
-
-
-def without_error(answer: JSON) -> JSON:
-    """
-    Return *answer*.
-
-    Raises:
-        ProviderError: It reports an error, as gateways do with status 200.
-    """
-    if error := answer.get("error"):
-        raise reported(error)
-    return answer

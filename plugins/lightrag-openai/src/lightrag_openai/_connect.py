@@ -36,6 +36,7 @@ from lightrag_openai.options import (
     OpenAIOptions,
 )
 from ragcore import Secret
+from ragcore.wire import unlike
 
 # The SDK looks for nothing that is given, and takes an empty one for credentials.
 _NOT_AMBIENT: dict[str, Any] = {"admin_api_key": "", "organization": "", "project": ""}
@@ -107,7 +108,7 @@ async def list_models(client: Client) -> Iterable[str]:
     answer = await client.models()
     models = answer.get("data")
     if not isinstance(models, list):
-        raise client.strange(answer, "list of models")
+        raise unlike(answer, "list of models", *client.place)
     return [str(model["id"]) for model in models if isinstance(model, dict) and "id" in model]
 
 

@@ -16,8 +16,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from lightrag_openai._client import Client
-from lightrag_openai._fields import JSON, text_in
+from lightrag_openai._client import JSON, Client
 from lightrag_openai.options import VectorOptions
 from ragcore import (
     ContextLengthError,
@@ -28,7 +27,7 @@ from ragcore import (
     UnsupportedError,
     Usage,
 )
-from ragcore.wire import count, vector
+from ragcore.wire import count, table, text_in, unlike, vector
 
 Vector = npt.NDArray[np.float32]
 
@@ -73,7 +72,7 @@ class OpenAIEmbedding:
     async def _ask(self, texts: Sequence[str], request: EmbeddingRequest) -> Embeddings:
         answer, _ = await self._client.answer("/embeddings", self._body(texts, request))
         if not isinstance(answer.get("data"), list):
-            raise self._client.strange(answer, "list of vectors")
+            raise unlike(answer, "list of vectors", *self._client.place)
         return _embeddings(answer, len(texts))
 
     def _body(self, texts: Sequence[str], request: EmbeddingRequest) -> JSON:
@@ -125,12 +124,10 @@ def _too_long(texts: Sequence[str], error: ContextLengthError) -> tuple[int, ...
 
 def _embeddings(answer: JSON, texts: int) -> Embeddings:
     rows = answer["data"]
-    if len(rows) != texts:
-        raise ProviderError(f"{len(rows)} vectors came back for {texts} texts")
     usage = answer.get("usage")
     tokens = count(usage, "prompt_tokens") or count(usage, "total_tokens")
     return Embeddings(
-        _table([_vector(row) for row in _in_order(rows)]),
+        table([_vector(row) for row in _in_order(rows)], texts),
         usage=None if tokens is None else Usage(tokens),
         model=text_in(answer, "model") or None,
     )
@@ -146,13 +143,6 @@ def _in_order(rows: Iterable[Any]) -> list[Mapping[str, Any]]:
     if sorted(map(str, indices)) != sorted(map(str, range(len(rows)))):
         raise ProviderError(f"the vectors that came back are numbered {indices[:10]}")
     return sorted(rows, key=lambda row: int(row["index"]))
-
-
-def _table(vectors: Sequence[Vector]) -> Vector:
-    lengths = {vector.size for vector in vectors}
-    if len(lengths) > 1:
-        raise ProviderError(f"vectors of different lengths came back: {sorted(lengths)}")
-    return np.stack(vectors)
 
 
 def _vector(row: Mapping[str, Any]) -> Vector:

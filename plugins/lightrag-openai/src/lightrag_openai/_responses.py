@@ -10,8 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from lightrag_openai._client import DONE, Client, unlike
-from lightrag_openai._fields import JSON, dicts_in, text_in, usage_in
+from lightrag_openai._client import JSON, Client
 from lightrag_openai._schema import Schemas
 from lightrag_openai.options import ChatOptions
 from ragcore import (
@@ -29,7 +28,16 @@ from ragcore import (
     UnsupportedError,
     Usage,
 )
-from ragcore.wire import drained, reported, said, text_and_thoughts
+from ragcore.wire import (
+    DONE,
+    drained,
+    reported,
+    said,
+    text_and_thoughts,
+    text_in,
+    unlike,
+    usage_in,
+)
 
 _PATH = "/responses"
 
@@ -48,7 +56,7 @@ class Responses:
         """Answer in one piece."""
         answer, request_id = await self._client.answer(_PATH, self._body(request))
         if not isinstance(answer.get("output"), list):
-            raise self._client.strange(answer, "response")
+            raise unlike(answer, "response", *self._client.place)
         text, refusal = _text_in(answer), _refusal_in(answer)
         if refusal and not text:
             raise ContentFilterError(f"the model refused: {refusal}")
@@ -201,25 +209,31 @@ def _failure(response: JSON) -> ProviderError:
 
 
 def _text_in(response: JSON) -> str:
-    items = (item for item in dicts_in(response, "output") if item.get("type") != "reasoning")
+    items = (item for item in _dicts_in(response, "output") if item.get("type") != "reasoning")
     return "".join(text_and_thoughts(item.get("content"))[0] for item in items)
 
 
 def _refusal_in(response: JSON) -> str:
-    parts = (part for item in dicts_in(response, "output") for part in dicts_in(item, "content"))
+    parts = (part for item in _dicts_in(response, "output") for part in _dicts_in(item, "content"))
     return "".join(text_in(part, "refusal") for part in parts)
 
 
 def _reasoning_in(response: JSON) -> str:
-    items = (item for item in dicts_in(response, "output") if item.get("type") == "reasoning")
+    items = (item for item in _dicts_in(response, "output") if item.get("type") == "reasoning")
     parts = (part for item in items for part in _thoughts_in(item))
     return "".join(text_in(part, "text") for part in parts)
 
 
 def _thoughts_in(item: JSON) -> list[JSON]:
     # OpenAI's models show a summary, others what they thought.
-    return dicts_in(item, "summary") or dicts_in(item, "content")
+    return _dicts_in(item, "summary") or _dicts_in(item, "content")
 
 
 def _usage_in(response: JSON) -> Usage | None:
     return usage_in(response, "input_tokens", "output_tokens")
+
+
+def _dicts_in(said: JSON, name: str) -> list[JSON]:
+    """Return the objects in the list of that *name*; none if there is none."""
+    found = said.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

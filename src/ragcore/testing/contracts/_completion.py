@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -11,7 +13,18 @@ from typing import Any
 import pytest
 
 import ragcore
-from ragcore import Completion, CompletionModel, Image, JSONSchema, Retry, assistant, errors, user
+from ragcore import (
+    Completion,
+    CompletionModel,
+    CompletionProvider,
+    Image,
+    JSONSchema,
+    Retry,
+    assistant,
+    errors,
+    user,
+)
+from ragcore._discovery.loading import registry
 from ragcore.testing.contracts._http import HTTPContract, address_in, however_it_breaks
 from ragcore.testing.contracts._model import ModelContract
 from ragcore.testing.server import Answer, Broken, Failure, Reply
@@ -21,9 +34,10 @@ PICTURE = user("What is it?", images=[Image.from_bytes(b"\x89PNG\r\n\x1a\n" + by
 SCHEMA = JSONSchema({"type": "object", "properties": {"author": {"type": "string"}}})
 
 
-async def complete(model: CompletionModel) -> Completion:
+async def complete(model: CompletionModel, **options: Any) -> Completion:
     """Return an answer in one piece."""
-    return await model.complete(QUESTION)
+    answer: Completion = await model.complete(QUESTION, **options)
+    return answer
 
 
 async def read(model: CompletionModel, **options: Any) -> Completion:
@@ -33,6 +47,27 @@ async def read(model: CompletionModel, **options: Any) -> Completion:
             pass
     return chunks.completion
 
+
+# Reads the first piece of a stream in a generator that nobody closes.
+_SUSPENDED = """
+import asyncio, sys, ragcore
+
+async def pieces():
+    async with ragcore.completion(sys.argv[1]) as model, model.stream("Who?") as chunks:
+        async for chunk in chunks:
+            yield chunk.text
+
+async def main():
+    global reading
+    reading = pieces()
+    print(await anext(reading))
+
+"""
+_LOOPS = {
+    "run": "asyncio.run(main())",
+    "left open": "asyncio.new_event_loop().run_until_complete(main())",
+}
+_EXIT = 30.0  # seconds
 
 Ask = Callable[[CompletionModel], Awaitable[Completion]]
 
@@ -130,6 +165,10 @@ class HTTPCompletionContract(HTTPContract[CompletionModel], CompletionContract):
     def model(self, **options: Any) -> AbstractAsyncContextManager[CompletionModel]:
         """Return the model that completes, not yet open, with *options*."""
         return ragcore.completion(self.case.reference, **options)
+
+    def provider(self) -> CompletionProvider:
+        """Return the provider's record."""
+        return registry().completion_provider(self.case.provider)
 
     async def finished(self, ask: Ask, reply: Answer) -> Completion:
         """Return what becomes of *reply*."""
@@ -302,3 +341,21 @@ class HTTPCompletionContract(HTTPContract[CompletionModel], CompletionContract):
                 answer = await complete(model)
 
         assert answer.text == "Goethe"
+
+    @pytest.mark.parametrize("loop", _LOOPS.values(), ids=_LOOPS.keys())
+    async def test_a_suspended_stream_says_nothing_at_exit(self, loop: str) -> None:
+        """A program ends at once, though it has left a stream in the middle of an answer."""
+        async with self.case.serving(Broken("stall")) as service:
+            program = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", f"{_SUSPENDED}{loop}", self.case.reference),
+                env=os.environ | self.case.environment(service),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            try:
+                said, complained = await asyncio.wait_for(program.communicate(), _EXIT)
+            finally:
+                if program.returncode is None:
+                    program.kill()
+
+        assert (said.strip(), complained.decode(), program.returncode) == (b"Goe", "", 0)

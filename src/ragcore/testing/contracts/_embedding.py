@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -12,18 +13,23 @@ import numpy as np
 import pytest
 
 import ragcore
-from ragcore import EmbeddingModel, Embeddings, Usage
+from ragcore import EmbeddingModel, EmbeddingProvider, Embeddings, Usage
+from ragcore._discovery.loading import registry
 from ragcore.testing.contracts._http import HTTPContract
 from ragcore.testing.contracts._model import ModelContract
 from ragcore.testing.server import Reply, Vectors
 
 TEXTS = ["one", "the second text, which is the longest of them", "three"]
 ROWS = [[0.25, 0.5], [0.75, 1.0], [1.25, 1.5]]
+_ODD: list[Any] = [
+    *(["1.0", "2.0"], [True, False], [1.0, None], [[1.0], [2.0]], [{}], []),
+    *([1e39, 1.0], [math.nan, 1.0], [math.inf, 1.0], [10**400]),
+]
 
 
-async def embed(model: EmbeddingModel) -> Embeddings:
+async def embed(model: EmbeddingModel, **options: Any) -> Embeddings:
     """Return the vectors of three texts."""
-    return await model.embed(TEXTS)
+    return await model.embed(TEXTS, **options)
 
 
 class EmbeddingContract(ModelContract[EmbeddingModel]):
@@ -80,6 +86,10 @@ class HTTPEmbeddingContract(HTTPContract[EmbeddingModel], EmbeddingContract):
         """Return the model that embeds, not yet open, with *options*."""
         return ragcore.embedding(self.case.embedding_reference, **options)
 
+    def provider(self) -> EmbeddingProvider:
+        """Return the provider's record."""
+        return registry().embedding_provider(self.case.provider)
+
     async def test_vectors_arrive_as_they_were_sent(self) -> None:
         """The texts are sent; a row for each, in order, and the usage come back."""
         async with self.asked(Vectors(ROWS, input_tokens=9)) as (service, model):
@@ -98,9 +108,17 @@ class HTTPEmbeddingContract(HTTPContract[EmbeddingModel], EmbeddingContract):
 
         np.testing.assert_allclose(found.vectors, ROWS)
 
-    async def test_too_few_vectors_are_an_error(self) -> None:
-        """No vector is missing in silence."""
-        await self.failed(embed, Vectors(ROWS[:2]))
+    @pytest.mark.parametrize("rows", [ROWS[:2], ROWS * 2, []], ids=["few", "many", "none"])
+    async def test_each_text_has_one_vector(self, rows: Any) -> None:
+        """No vector is missing in silence, and none is left over."""
+        await self.failed(embed, Vectors(rows))
+
+    @pytest.mark.parametrize("row", _ODD, ids=str)
+    async def test_a_vector_is_made_of_numbers(self, row: Any) -> None:
+        """Neither of texts nor of booleans, which numpy would take, and of finite ones."""
+        _, error = await self.failed(embed, Vectors([row] * len(TEXTS)))
+
+        assert "in a way that it does not tell" not in str(error)
 
     async def test_text_is_sent_as_it_is(self) -> None:
         """Whatever UTF-8 can carry reaches the service unchanged."""
