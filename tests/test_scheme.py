@@ -63,7 +63,7 @@ async def test_a_server_without_tls_is_found() -> None:
 
     assert scheme.other == "http"
     assert str(scheme.error) == (
-        f"https://{place} does not speak TLS: is base_url= to begin with http://?"
+        f"https://{place} does not speak TLS: is base_url= (ACME_BASE_URL) to begin with http://?"
     )
 
 
@@ -79,7 +79,7 @@ async def test_a_server_that_speaks_tls_only_is_found() -> None:
 
     assert (scheme.other, right.other) == ("https", None)
     assert str(scheme.error) == (
-        f"http://{place} speaks TLS only: is base_url= to begin with https://?"
+        f"http://{place} speaks TLS only: is base_url= (ACME_BASE_URL) to begin with https://?"
     )
 
 

@@ -69,8 +69,8 @@ BOUND = {
 
 
 def test_a_refused_key_is_named_as_it_was_set() -> None:
-    """By keyword, by the provider's variable, or by LightRAG's."""
-    assert told(AuthenticationError("no"), KEY) == "no; is api_key= right?"
+    """By the provider's variable, by LightRAG's, or by keyword, which a variable can replace."""
+    assert told(AuthenticationError("no"), KEY) == "no; is api_key= (ACME_API_KEY) right?"
     assert told(AuthenticationError("no"), {}, IN_VARIABLES) == (
         "no; is api_key= (ACME_API_KEY) right?"
     )
@@ -83,7 +83,9 @@ def test_headers_may_hold_the_key() -> None:
     """Every secret that is set may be the wrong one."""
     keywords = {**KEY, "headers": {"Authorization": "Basic …"}}
 
-    assert told(AuthenticationError("no"), keywords) == "no; is api_key= or headers= right?"
+    assert told(AuthenticationError("no"), keywords) == (
+        "no; is api_key= (ACME_API_KEY) or headers= (ACME_HEADERS) right?"
+    )
 
 
 def test_where_no_key_is_set_the_error_says_how() -> None:
@@ -116,7 +118,9 @@ def test_a_password_in_an_address_is_not_shown() -> None:
     """The rest of the address is."""
     message = told(NotFoundError("Not Found"), {"base_url": THERE})
 
-    assert message == "Not Found; http://example.org/v1 was asked; is base_url= right?"
+    assert (
+        message == "Not Found; http://example.org/v1 was asked; is base_url= (ACME_BASE_URL) right?"
+    )
 
 
 @pytest.mark.parametrize(

@@ -36,11 +36,13 @@ class Setup:
     The options of a connection, as messages name them.
 
     Attributes:
-        variables: By option, the variable or flag that has set it, or would; keywords are missing.
+        variables: By option, the variable or flag that has set it, or would.
+        keywords: The options that a keyword has set.
     """
 
     connection: BindingOptions
     variables: Mapping[str, str]
+    keywords: frozenset[str]
 
     @classmethod
     def of(
@@ -51,9 +53,9 @@ class Setup:
         own = {field.name: field.variables[0] for field in connection.fields() if field.variables}
         bound = {name: one.variable for name, one in sources.bound.items()}
         offers = found(type(connection), keywords, sources)
-        said = {name: offer.name for name, offer in offers.items()}
-        names = own | bound | said
-        return cls(connection, {name: by for name, by in names.items() if by != name})
+        by_keyword = {name for name, offer in offers.items() if offer.origin == "keyword"}
+        said = {name: offer.name for name, offer in offers.items() if name not in by_keyword}
+        return cls(connection, own | bound | said, frozenset(by_keyword))
 
     @property
     def address_option(self) -> str:
@@ -99,9 +101,9 @@ class Setup:
         elif unnamed:
             yield f"not set: {', '.join(unnamed)}"
         for field in fields:
-            variable = self.variables.get(field.name)
-            is_named = self._named(field) in unnamed or (variable and variable in message)
-            if variable and self._is_set(field) and not is_named:
+            variable = self.variables.get(field.name, "")
+            is_unsaid = self._named(field) not in unnamed and variable not in message
+            if is_unsaid and self._is_set(field) and field.name not in self.keywords:
                 yield f"{field.name}= comes from {variable}"
 
     def _named(self, field: OptionField) -> str:
