@@ -95,21 +95,47 @@ async def test_a_server_whose_tls_is_slow_is_not_accused(answer: bytes) -> None:
     assert scheme.other is None
 
 
+async def in_vain(scheme: Scheme) -> bool:
+    """Wait for nothing, as an attempt does, and say whether that was ended."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(None) as attempt:
+            looking = asyncio.create_task(scheme.look_later(attempt))
+            await asyncio.sleep(30)
+    await looking
+    return attempt.expired()
+
+
 async def test_an_attempt_in_vain_is_ended() -> None:
-    """As soon as it is known; one that takes its time is left alone."""
+    """As soon as it is known."""
     async with listening(answering(PATIENT)) as place:
         scheme = scheme_of(f"https://{place}")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(None) as attempt:
-                looking = asyncio.create_task(scheme.look_later(attempt))
-                await asyncio.sleep(30)
-        await looking
+        has_ended = await in_vain(scheme)
 
-    assert attempt.expired()
+    assert has_ended
     assert scheme.other == "http"
 
 
-@pytest.mark.parametrize("address", [None, "localhost:1234", "ftp://localhost"])
+async def test_many_calls_look_once() -> None:
+    """All of them end when it is known."""
+    connections = 0
+    answer = answering(PATIENT)
+
+    async def counting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await answer(reader, writer)
+
+    async with listening(counting) as place:
+        scheme = scheme_of(f"https://{place}")
+        ended = await asyncio.gather(*(in_vain(scheme) for _ in range(5)))
+
+    assert ended == [True] * 5
+    assert connections == 2
+
+
+@pytest.mark.parametrize(
+    "address", [None, "localhost:1234", "ftp://localhost", "http://x:99999", "http://["]
+)
 def test_where_nothing_is_to_be_found_nobody_looks(address: str | None) -> None:
     """At the service's own address, and at what is no URL."""
     assert scheme_of(address).is_settled

@@ -47,9 +47,11 @@ class Scheme:
     @classmethod
     def of(cls, setup: Setup) -> Self:
         """Return that of the user's address; nothing is looked at where a proxy is asked."""
-        address = setup.address or ""
-        url = urlsplit(address)
-        is_direct = url.scheme in _DEFAULT_PORTS and not _has_proxy(url.scheme, url.hostname or "")
+        address, is_direct = setup.address or "", False
+        with suppress(ValueError):  # it is no URL
+            url = urlsplit(address)
+            has_scheme = url.scheme in _DEFAULT_PORTS and url.port != 0
+            is_direct = has_scheme and not _has_proxy(url.scheme, url.hostname or "")
         return cls(address, setup.address_option, is_settled=not is_direct)
 
     @property
@@ -73,7 +75,11 @@ class Scheme:
     async def look_later(self, attempt: asyncio.Timeout) -> None:
         """Look when the first answer takes long, and end the *attempt* if that is in vain."""
         await asyncio.sleep(_PATIENCE)
-        await self.look()
+        if self.is_settled:
+            # Another call is looking.
+            await asyncio.sleep(2 * _LIMIT)
+        else:
+            await self.look()
         if self.other:
             attempt.reschedule(asyncio.get_running_loop().time())
 
@@ -84,10 +90,10 @@ def _has_proxy(scheme: str, host: str) -> bool:
 
 
 async def _speaks_tls(host: str, port: int) -> bool:
-    tls = ssl.create_default_context()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # Whose certificate it is does not matter here; nothing is said to it.
     tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
-    with suppress(OSError):  # TimeoutError and SSLError, too
+    with suppress(OSError, ValueError):  # TimeoutError and SSLError, too; names that are none
         async with asyncio.timeout(_LIMIT):
             _, writer = await asyncio.open_connection(host, port, ssl=tls)
         writer.close()
@@ -96,7 +102,7 @@ async def _speaks_tls(host: str, port: int) -> bool:
 
 
 async def _speaks_http(host: str, port: int) -> bool:
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         async with asyncio.timeout(_LIMIT):
             reader, writer = await asyncio.open_connection(host, port)
             writer.write(f"HEAD / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
