@@ -22,6 +22,7 @@ from ragcore import http_error
         (422, ragcore.InvalidRequestError),
         (429, ragcore.RateLimitError),
         (500, ragcore.UnavailableError),
+        (501, ragcore.InvalidRequestError),
         (503, ragcore.UnavailableError),
         (501, ragcore.InvalidRequestError),
         (504, ragcore.RequestTimeoutError),

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -136,13 +136,17 @@ class HTTPContract(ModelContract[ModelT]):
     case: Case
     answer: Reply
     asked_for: bytes
-    exempt: Mapping[str, str] = {}
+    exempt: ClassVar[Mapping[str, str]] = {}
 
     @pytest.fixture(autouse=True)
     def _exempted(self, request: pytest.FixtureRequest) -> None:
+        self.skip_if_exempt(request.function.__name__)
+
+    def skip_if_exempt(self, test: str) -> None:
+        """Skip the *test* of that name if the provider can't have what it is about."""
         assert [name for name in self.exempt if not hasattr(self, name)] == []
-        if why := self.exempt.get(request.function.__name__):
-            pytest.skip(why)
+        if test in self.exempt:
+            pytest.skip(self.exempt[test])
 
     def model(self, **options: Any) -> AbstractAsyncContextManager[ModelT]:
         """Return the model of *case*, not yet open, with *options*."""
