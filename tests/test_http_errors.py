@@ -24,7 +24,6 @@ from ragcore import http_error
         (500, ragcore.UnavailableError),
         (501, ragcore.InvalidRequestError),
         (503, ragcore.UnavailableError),
-        (501, ragcore.InvalidRequestError),
         (504, ragcore.RequestTimeoutError),
         (505, ragcore.InvalidRequestError),
         (510, ragcore.InvalidRequestError),
