@@ -25,6 +25,9 @@ from ragcore import http_error
         (501, ragcore.InvalidRequestError),
         (503, ragcore.UnavailableError),
         (504, ragcore.RequestTimeoutError),
+        (505, ragcore.InvalidRequestError),
+        (510, ragcore.InvalidRequestError),
+        (511, ragcore.InvalidRequestError),
         (529, ragcore.UnavailableError),
     ],
 )
