@@ -40,7 +40,7 @@ async def test_variables_of_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_the_hosts_limits_are_the_only_ones() -> None:
     """The SDK's would end a call after ten minutes, whatever the user has set."""
-    async with connect(AnthropicOptions(api_key="k")) as client:
+    async with connect(AnthropicOptions(api_key=ragcore.Secret("k"))) as client:
         limits = client.timeout
 
     assert isinstance(limits, httpx2.Timeout)
