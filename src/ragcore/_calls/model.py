@@ -13,6 +13,7 @@ from ragcore._calls.layers import (
     Answering,
     Edge,
     Logged,
+    Schemed,
     Step,
     Timed,
     Wrap,
@@ -48,7 +49,8 @@ class Model(Generic[ProviderT]):
         self._is_closed = False
         self._process = os.getpid()
         limited: list[Wrap] = [] if opening.limits is None else [Limited.layer]
-        attempt = layered(self._attempt, [*around_attempt, *limited, Timed.layer, Edge.layer])
+        own = [*limited, Timed.layer, Schemed.layer, Edge.layer]
+        attempt = layered(self._attempt, [*around_attempt, *own])
         self._own = layered(self._ring(attempt), [Logged.layer, Answering.layer])
         self._call = layered(self._own, around_call)
 

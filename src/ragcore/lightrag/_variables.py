@@ -12,11 +12,13 @@ from typing import Any
 
 import attrs
 
+from ragcore._discovery.loading import registry
 from ragcore.errors import OptionsError, RagcoreError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import (
     BindingOptions,
     Bound,
+    Found,
     OptionField,
     Secret,
     Sources,
@@ -34,6 +36,9 @@ Provider = CompletionProvider | EmbeddingProvider
 Check = Callable[[Iterable[type[BindingOptions]], Sources], Iterable[str]]
 
 ROLES = ("extract", "keyword", "query", "vlm")
+
+# LightRAG's name for two providers at once.
+OPENAI_AND_OLLAMA = "openai-ollama"
 
 
 class LLMVariables(BindingOptions, binding="lightrag_llm"):
@@ -114,6 +119,20 @@ class EmbeddingVariables(BindingOptions, binding="lightrag_embedding"):
 VARIABLES: tuple[type[BindingOptions], ...] = (LLMVariables, EmbeddingVariables)
 
 
+def unknown_bindings(offers: Iterable[Found]) -> list[str]:
+    """Say which of *offers*, of LightRAG's own variables, name a provider that is not there."""
+    find = {
+        "llm_binding": registry().completion_provider,
+        "embedding_binding": registry().embedding_provider,
+    }
+    problems = Problems()
+    for offer in offers:
+        if offer.field.name in find and offer.raw not in (OPENAI_AND_OLLAMA, "None"):
+            with problems.noted(offer.name):
+                find[offer.field.name](offer.raw)
+    return problems.found
+
+
 @attrs.frozen
 class Said(Bound):
     """
@@ -147,6 +166,11 @@ class Problems:
         """Note what a block raises, each after *asked_by*, and go on after it."""
         return _Noted(self, f"{asked_by}: " if asked_by else "")
 
+    @property
+    def found(self) -> list[str]:
+        """What was noted, each thing once."""
+        return list(self._found)
+
     def raise_all(self) -> None:
         """
         Raise what was found, if anything was.
@@ -158,7 +182,7 @@ class Problems:
         match list(self._found.items()):
             case [(problem, error)] if error is not OptionsError:
                 raise error(problem)
-        raise_all(list(self._found))
+        raise_all(self.found)
 
 
 @attrs.frozen
