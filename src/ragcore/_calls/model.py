@@ -49,7 +49,7 @@ class Model(Generic[ProviderT]):
         self._is_closed = False
         self._process = os.getpid()
         limited: list[Wrap] = [] if opening.limits is None else [Limited.layer]
-        own = [*limited, Timed.layer, Schemed.layer, Edge.layer]
+        own: list[Wrap] = [*limited, Timed.layer, Schemed.layer, Edge.layer]
         attempt = layered(self._attempt, [*around_attempt, *own])
         self._own = layered(self._ring(attempt), [Logged.layer, Answering.layer])
         self._call = layered(self._own, around_call)
