@@ -811,7 +811,7 @@ def seconds_of(clock: FakeClock, service: Any, calls: int, limits: Limits | None
 
 
 @pytest.mark.parametrize("retry_after", [None, 0.05, 1.0])
-@pytest.mark.parametrize("latency", [0.0, 0.002, 0.02, 0.5])
+@pytest.mark.parametrize("latency", [0.0, 0.002, 0.02, 0.05, 0.2, 0.5])
 def test_it_finds_the_rate_of_a_service(
     clock: FakeClock, latency: float, retry_after: float | None
 ) -> None:

@@ -203,8 +203,9 @@ class Learned:
         has_no_rate = self._rate.level == math.inf
         if has_no_rate and self._lessons > _SURE_OF_WINDOW:
             return True
-        is_reached = has_no_rate or ticket.beside >= self._window.level - 1
-        return is_reached and ticket.beside > self._most
+        # Before a rate is known, requests come in heaps that say little.
+        is_full = self._is_known and ticket.beside >= self._window.level - 1
+        return (has_no_rate or is_full) and ticket.beside > self._most
 
     def _lower_rate(self, accepted: int, now: float) -> None:
         current, seconds = self._current, now - self._since
@@ -214,7 +215,8 @@ class Learned:
             # The bucket was full: no rate is known yet.
             self._rate.lower(measured / 2, now, self._sent, roughly=not is_enough)
             return
-        least = 0.0 if is_enough else current / 2
+        # What few answers tell may be half of the truth, and what one tells, anything.
+        least = 0.0 if is_enough else current / (4 if accepted > 1 else 2)
         self._rate.lower(max(measured * _MARGIN, least), now, self._sent)
         self._is_known = self._is_known or is_enough
 
