@@ -20,12 +20,7 @@ from botocore.awsrequest import (
     AWSHTTPSConnection,
     AWSHTTPSConnectionPool,
 )
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    NameResolutionError,
-    NewConnectionError,
-    ProtocolError,
-)
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError
 
 if TYPE_CHECKING:
     from urllib3 import HTTPConnectionPool as _ConnectionPool
@@ -91,8 +86,6 @@ class _Breakable(_Connection):
         """Connect as urllib3 does, by a socket that another thread can shut meanwhile."""
         try:
             return self._connected()
-        except socket.gaierror as exc:
-            raise NameResolutionError(self.host, self, exc) from exc
         except TimeoutError as exc:
             message = f"no connection to {self.host} within {self.timeout} s"
             raise ConnectTimeoutError(self, message) from exc
