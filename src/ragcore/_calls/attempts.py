@@ -49,12 +49,14 @@ class Attempts:
         queued: Seconds that layers have waited for a free slot; they add theirs.
         retrying: Seconds from the first one's start to the last one's.
         last_error: What the last failed one raised.
+        call: Those of the whole call, where these are one model's part of it; they count there too.
     """
 
     count: int = 0
     queued: float = 0.0
     retrying: float = 0.0
     last_error: TransientError | None = None
+    call: Attempts | None = None
     _first: float = attrs.field(init=False, default=0.0)
 
     def begin(self) -> None:
@@ -64,6 +66,15 @@ class Attempts:
         if self.count == 1:
             self._first = now
         self.retrying = now - self._first
+        if self.call is not None:
+            self.call.begin()
+
+    def whole(self) -> Attempts:
+        """Return those of the whole call, of which these may be a part."""
+        if self.call is None:
+            return self
+        call = self.call.whole()
+        return Attempts(call.count, call.queued + self.queued, call.retrying)
 
     def add(self, part: Attempts) -> None:
         """Count those of a *part* of the call; parts run beside one another."""

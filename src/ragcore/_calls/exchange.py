@@ -45,6 +45,8 @@ class Exchange:
         deadline: The time by which the call must be done.
         attempts: What became of the attempts so far.
         streams: Whether a completion is wanted piece by piece.
+        is_patient: Whether a wait that the service asks for is worth it; it isn't where another
+            model can be asked.
         answer: The whole answer, once it is there; of a stream, once it was read to its end.
     """
 
@@ -53,9 +55,11 @@ class Exchange:
     deadline: Deadline = attrs.field(kw_only=True)
     attempts: Attempts = attrs.field(factory=Attempts, kw_only=True)
     streams: bool = attrs.field(default=False, kw_only=True)
+    is_patient: bool = attrs.field(default=True, kw_only=True)
     answer: Completion | Embeddings | None = attrs.field(default=None, kw_only=True)
     asked: Asked = attrs.field(kw_only=True, repr=False)
     ways: tuple[Way, ...] = attrs.field(default=(), kw_only=True, repr=False)
+    tried: list[Opening[Any]] = attrs.field(factory=list, kw_only=True, repr=False)
     first_chunk: float | None = attrs.field(default=None, kw_only=True, repr=False)
 
     @classmethod
@@ -68,7 +72,14 @@ class Exchange:
 
     def elsewhere(self, opening: Opening[Any]) -> Exchange:
         """Begin to ask another model the same, until the same deadline."""
-        return Exchange.begun(opening, self.asked, self.deadline, streams=self.streams)
+        exchange = Exchange.begun(opening, self.asked, self.deadline, streams=self.streams)
+        exchange.attempts.call = self.attempts
+        exchange.tried = self.tried
+        return exchange
+
+    def beside(self) -> Exchange:
+        """Return this call to be made once more at the same time; its attempts count."""
+        return attrs.evolve(self, attempts=Attempts(call=self.attempts), answer=None)
 
     def part(self, request: EmbeddingRequest) -> Exchange:
         """Return the part of this call that one *request* of several is; its attempts count."""
@@ -88,13 +99,13 @@ class Exchange:
 
     def timings(self) -> Timings:
         """Say where the time went, up to now."""
-        total = self.deadline.elapsed
+        total, attempts = self.deadline.elapsed, self.attempts.whole()
         return Timings(
-            queued=self.attempts.queued,
-            retrying=self.attempts.retrying,
+            queued=attempts.queued,
+            retrying=attempts.retrying,
             first_chunk=total if self.first_chunk is None else self.first_chunk,
             total=total,
-            attempts=self.attempts.count,
+            attempts=attempts.count,
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from ragcore._calls.opening import Opening, resolve_embedding
+from ragcore._calls.problems import Problems
 from ragcore._discovery.loading import registry
 from ragcore.errors import ProviderError
 from ragcore.hookspecs import EmbeddingProvider
@@ -26,7 +27,6 @@ from ragcore.lightrag._variables import (
     EmbeddingVariables,
     Environment,
     LLMVariables,
-    Problems,
     Provider,
     Said,
     meant,
