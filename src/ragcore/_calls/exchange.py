@@ -48,6 +48,8 @@ class Exchange:
         is_patient: Whether a wait that the service asks for is worth it; it isn't where another
             model can be asked.
         answer: The whole answer, once it is there; of a stream, once it was read to its end.
+        tried: The models of a fallback that were asked, by their numbers, where two calls that are
+            made at once share it.
     """
 
     opening: Opening[Any]
@@ -59,7 +61,7 @@ class Exchange:
     answer: Completion | Embeddings | None = attrs.field(default=None, kw_only=True)
     asked: Asked = attrs.field(kw_only=True, repr=False)
     ways: tuple[Way, ...] = attrs.field(default=(), kw_only=True, repr=False)
-    tried: list[Opening[Any]] = attrs.field(factory=list, kw_only=True, repr=False)
+    tried: list[int] | None = attrs.field(default=None, kw_only=True, repr=False)
     first_chunk: float | None = attrs.field(default=None, kw_only=True, repr=False)
 
     @classmethod
@@ -74,11 +76,10 @@ class Exchange:
         """Begin to ask another model the same, until the same deadline."""
         exchange = Exchange.begun(opening, self.asked, self.deadline, streams=self.streams)
         exchange.attempts.call = self.attempts
-        exchange.tried = self.tried
         return exchange
 
     def beside(self) -> Exchange:
-        """Return this call to be made once more at the same time; its attempts count."""
+        """Return this call, to be made beside another one; its attempts count."""
         return attrs.evolve(self, attempts=Attempts(call=self.attempts), answer=None)
 
     def part(self, request: EmbeddingRequest) -> Exchange:

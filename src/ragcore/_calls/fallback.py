@@ -219,19 +219,20 @@ def falling_back(later: Sequence[Later]) -> Wrap:
 class FallingBack(Around):
     """Asks one model after another, until one answers."""
 
-    __slots__ = ("later", "openings")
+    __slots__ = ("later", "openings", "tried")
 
     def __init__(self, step: Step, exchange: Exchange, *, later: Sequence[Later]) -> None:
         super().__init__(step, exchange)
         self.later = later
+        self.tried: list[int] = [] if exchange.tried is None else exchange.tried
         self.openings: list[Opening[Any]] = [exchange.opening, *(one.opening for one in later)]
 
     async def __aenter__(self) -> Any:
         self._check()
         notes: list[str] = []
-        number = self._next() if self._left() else self.exchange.tried[-1]
+        number = self._next() if self._left() else self.tried[-1]
         while True:
-            self.exchange.tried.append(number)
+            self.tried.append(number)
             try:
                 return await self._asked(number)
             except RagcoreError as exc:
@@ -257,8 +258,7 @@ class FallingBack(Around):
 
     def _left(self) -> list[int]:
         """Return the models that have not been asked."""
-        tried = self.exchange.tried
-        return [number for number in range(len(self.openings)) if number not in tried]
+        return [number for number in range(len(self.openings)) if number not in self.tried]
 
     def _free(self) -> list[int]:
         """Return those of them that are not left alone."""

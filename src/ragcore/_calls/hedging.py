@@ -32,11 +32,12 @@ class Hedging(Around):
         self.winner: _Run | None = None
 
     async def __aenter__(self) -> Any:
-        runs = [_Run(self.step, self.exchange)]
+        tried: list[int] = []
+        runs = [_Run(self.step, self.exchange, tried)]
         try:
             await asyncio.wait([runs[0].owner.entered], timeout=self.seconds)
             if not runs[0].owner.entered.done():
-                runs.append(_Run(self.step, self.exchange))
+                runs.append(_Run(self.step, self.exchange, tried))
             self.winner = await _first_good(runs)
             answer = await self.winner.owner.value()
         finally:
@@ -56,8 +57,9 @@ class Hedging(Around):
 class _Run:
     """A call that is one of two, in a task of its own."""
 
-    def __init__(self, step: Step, exchange: Exchange) -> None:
+    def __init__(self, step: Step, exchange: Exchange, tried: list[int]) -> None:
         self.part = exchange.beside()
+        self.part.tried = tried
         self.owner: Owner[Any] = Owner(step(self.part))
 
     @property

@@ -161,7 +161,7 @@ class Opening(Service[ProviderT]):
     @property
     def references(self) -> str:
         """The references of this and of the later models."""
-        return ", ".join(one.reference for one in (self, *self.later))
+        return ", ".join([self.reference, *(one.reference for one in self.later)])
 
     @functools.cached_property
     def capabilities(self) -> Capabilities:

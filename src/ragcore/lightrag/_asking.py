@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ragcore._calls.fallback import Fallback, resolve
+from ragcore._calls.fallback import resolve
 from ragcore._calls.opening import Opening
 from ragcore._calls.owner import Owner
 from ragcore._calls.stream import CompletionStream
-from ragcore._records import Image, JSONObject, Message, user
+from ragcore._records import Fallback, Image, JSONObject, Message, user
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
 from ragcore.lightrag._keeper import COMPLETIONS

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ragcore._calls.fallback import Fallback
 from ragcore._calls.opening import Opening
 from ragcore._calls.problems import Problems
+from ragcore._records import Fallback
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
 from ragcore.lightrag._asking import CompletionFunction, completing, resolved
