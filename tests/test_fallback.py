@@ -730,7 +730,7 @@ async def test_a_role_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.func is not None
     assert await config.func("Who?") == "Goethe"
     assert other.requests[0].options.seed == 7
-    assert config.metadata["binding"] == "a"
+    assert (config.metadata or {})["binding"] == "a"
     await ragcore.aclose()
 
 
