@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import Any
 
 import attrs
@@ -53,10 +52,9 @@ class Trouble:
 _troubles: list[Trouble] = []
 
 
-def left_alone() -> dict[str, float]:
-    """Return the references of models that are left alone now, each with the seconds left."""
-    now = time.monotonic()
-    return {one.reference: one.until - now for one in list(_troubles) if one.until > now}
+def troubles() -> tuple[Trouble, ...]:
+    """Return what fails in this process, be it left alone or not."""
+    return tuple(_troubles)
 
 
 def is_left_alone(opening: Opening[Any]) -> bool:
@@ -80,7 +78,7 @@ def succeed(opening: Opening[Any]) -> None:
     """Note that the model has answered."""
     trouble = _trouble_of(opening)
     if trouble is not None:
-        _troubles.remove(trouble)
+        _troubles[:] = [one for one in _troubles if one is not trouble]
         if trouble.pause:
             _log.info("%s: answers again", trouble.reference)
 

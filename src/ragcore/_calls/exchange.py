@@ -45,8 +45,8 @@ class Exchange:
         deadline: The time by which the call must be done.
         attempts: What became of the attempts so far.
         streams: Whether a completion is wanted piece by piece.
-        is_patient: Whether a wait that the service asks for is worth it; it isn't where another
-            model can be asked.
+        wait_longest: Seconds that are worth waiting if the service asks for a wait: fewer where
+            another model can be asked.
         answer: The whole answer, once it is there; of a stream, once it was read to its end.
         tried: The models of a fallback that were asked, by their numbers, where two calls that are
             made at once share it.
@@ -57,7 +57,7 @@ class Exchange:
     deadline: Deadline = attrs.field(kw_only=True)
     attempts: Attempts = attrs.field(factory=Attempts, kw_only=True)
     streams: bool = attrs.field(default=False, kw_only=True)
-    is_patient: bool = attrs.field(default=True, kw_only=True)
+    wait_longest: float = attrs.field(default=float("inf"), kw_only=True)
     answer: Completion | Embeddings | None = attrs.field(default=None, kw_only=True)
     asked: Asked = attrs.field(kw_only=True, repr=False)
     ways: tuple[Way, ...] = attrs.field(default=(), kw_only=True, repr=False)

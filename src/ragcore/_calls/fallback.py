@@ -283,15 +283,14 @@ class FallingBack(Around):
         return answer
 
     async def _entered(self, number: int) -> Any:
-        exchange, others = self.exchange, len(self._free())
-        opening = self.openings[number]
+        exchange, opening = self.exchange, self.openings[number]
         part = exchange.elsewhere(opening) if number else exchange.beside()
-        part.is_patient = not others
-        seconds = exchange.deadline.left / (1 + others)
+        seconds = exchange.deadline.left / (1 + len(self._left()))
+        part.wait_longest = 0.0 if self._free() else seconds
         try:
             async with asyncio.timeout(seconds if exchange.deadline.timeout else None) as scope:
                 step = await self._step(number)
-                if not others:
+                if not self._left():
                     # The step keeps to the deadline by itself.
                     scope.reschedule(None)
                 inner = elsewhere(step, part, exchange)

@@ -36,8 +36,8 @@ class Persisting(Around):
         exchange = self.exchange
         opening, attempts = exchange.opening, exchange.attempts
         retry = opening.retry
-        if not exchange.is_patient:
-            retry = attrs.evolve(retry, wait_longest=0.0)
+        if exchange.wait_longest < retry.wait_longest:
+            retry = attrs.evolve(retry, wait_longest=exchange.wait_longest)
         with opening.at_the_edge(attempts):
             return await persist(self.enter, retry, exchange.deadline, attempts)
 
