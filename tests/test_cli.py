@@ -250,6 +250,17 @@ def test_nothing_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pip install" in done.stderr
 
 
+def test_what_a_variable_switches_off_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the variable, where plugins are listed and where options are looked for."""
+    monkeypatch.setenv("RAGCORE_DISABLE_PLUGINS", "Acme_Plugin")
+    with plugin(Broken(), distribution="other"):
+        listed, asked = run("providers"), run("options", "acme")
+
+    for done in (listed, asked):
+        assert "Switched off by RAGCORE_DISABLE_PLUGINS: acme-plugin." in done.stderr
+    assert (listed.exit_code, asked.exit_code) == (0, 2)
+
+
 # --- options --------------------------------------------------------------------------------
 
 

@@ -234,3 +234,49 @@ def test_what_would_be_without_effect_is_a_usage_error(arguments: list[str]) -> 
 
     assert done.exit_code == 2
     assert "--explain" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["LLM_BINDING", "EMBEDDING_BINDING"])
+def test_a_binding_that_is_not_there_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As `from_env` would say it, with the nearest name and what is installed."""
+    monkeypatch.setenv(name, "acm")
+    done = run("options", f"lightrag_{name.split('_', maxsplit=1)[0].lower()}", "--explain")
+
+    assert done.exit_code == 1
+    assert f"{name}: No provider 'acm' (installed: acme). Did you mean 'acme'?" in done.stderr
+
+
+@pytest.mark.parametrize("binding", ["acme", "acme_cloud", "openai-ollama"])
+def test_a_binding_that_is_there_is_none(monkeypatch: pytest.MonkeyPatch, binding: str) -> None:
+    """By name, by alias, or by LightRAG's name for two of them."""
+    monkeypatch.setenv("LLM_BINDING", binding)
+
+    assert run("options", "lightrag_llm", "--explain").exit_code == 0
+
+
+def test_a_role_has_a_binding_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the role's variable."""
+    monkeypatch.setenv("QUERY_LLM_BINDING", "acm")
+    done = run("options", "lightrag_llm", "--explain", "--role", "query")
+
+    assert "Error: QUERY_LLM_BINDING: No provider 'acm'" in done.stderr
+
+
+def test_misspelt_variables_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Those of the environment and of the file; they don't change the exit status."""
+    monkeypatch.setenv("ACME_LLM_TEMPRATURE", "1")
+    (tmp_path / ".env").write_text("EXTRACT_LLM_BINDNG=acme\n")
+    done = run("options", "acme_llm", "--explain")
+    data = json.loads(run("options", "acme_llm", "--explain", "--json").stdout)
+
+    assert done.exit_code == 0
+    assert done.stderr.splitlines() == [
+        f"Warning: {name} is set, and nothing reads it: did you mean {meant}?"
+        for name, meant in data["misspelt"].items()
+    ]
+    assert data["misspelt"] == {
+        "EXTRACT_LLM_BINDNG": "EXTRACT_LLM_BINDING",
+        "ACME_LLM_TEMPRATURE": "ACME_LLM_TEMPERATURE",
+    }

@@ -155,7 +155,7 @@ async def test_bad_options_of_a_call_are_named_all_at_once(
     assert "temprature: unknown option; did you mean 'temperature'?" in problems
     assert "seed: 'x' is not a whole number @ scripted_llm.seed" in problems
     assert "num_ctx: is set when the model is opened" in problems
-    assert "api_key: unknown option" in problems
+    assert "api_key: is set when the model is opened, not for a single call" in problems
     assert script.requests == []
 
 
@@ -315,6 +315,32 @@ async def test_an_embedding_reference_is_no_completion() -> None:
     with pytest.raises(OptionsError, match="batch_size: unknown option"):
         async with ragcore.completion("scripted:any", script=Script(), batch_size=5):
             pass
+
+
+async def test_what_is_said_in_a_call_is_no_option_of_a_model() -> None:
+    """The message says where it belongs; so does that of an option of the host in a call."""
+    with pytest.raises(OptionsError) as opened:
+        async with ragcore.completion("scripted:any", script=Script(), system="Be terse."):
+            pass
+    async with ragcore.completion("scripted:any", script=Script("A cat")) as model:
+        with pytest.raises(OptionsError) as called:
+            await model.complete("hi", retry_attempts=2)
+
+    assert opened.value.problems == ("system: is said in a call: model.complete(…, system=…)",)
+    (problem,) = called.value.problems
+    assert problem.startswith("retry_attempts: is set when the model is opened, not for a single")
+
+
+async def test_what_other_libraries_have_options_for_is_said_where_it_belongs() -> None:
+    """A model's name stands in the reference, and a stream is a method."""
+    async with ragcore.completion("scripted:any", script=Script("A cat")) as model:
+        with pytest.raises(OptionsError) as caught:
+            await model.complete("hi", stream=True, model="other")
+
+    assert caught.value.problems == (
+        "stream: is a method: async with model.stream(…) as chunks",
+        "model: is said by the reference: PROVIDER:MODEL, such as 'openai:gpt-4o-mini'",
+    )
 
 
 async def test_a_model_says_what_it_is(model: ragcore.CompletionModel) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from ragcore import Capabilities, CompletionModel, EmbeddingModel, EmbeddingRequ
 from ragcore.testing import Script, scripted
 from ragcore.testing.contracts import (
     CompletionContract,
+    HTTPCompletionContract,
     LocalCompletionContract,
     LocalEmbeddingContract,
     PluginContract,
@@ -94,6 +95,22 @@ def test_a_provider_that_is_not_there_is_found() -> None:
 
     with pytest.raises(AssertionError):
         Absent().test_it_is_installed()
+
+
+def test_a_provider_says_why_it_is_exempt() -> None:
+    """By the name of the test, which has to be there."""
+
+    class Walled(HTTPCompletionContract):
+        exempt: ClassVar = {"test_a_redirect_is_not_followed": "its service has one address"}
+
+    class Mistaken(HTTPCompletionContract):
+        exempt: ClassVar = {"test_a_redirect": "its service has one address"}
+
+    Walled().skip_if_exempt("test_it_answers")
+    with pytest.raises(pytest.skip.Exception, match="one address"):
+        Walled().skip_if_exempt("test_a_redirect_is_not_followed")
+    with pytest.raises(AssertionError):
+        Mistaken().skip_if_exempt("test_it_answers")
 
 
 async def test_a_contract_without_a_model_says_what_is_missing() -> None:

@@ -22,8 +22,12 @@ from ragcore import http_error
         (422, ragcore.InvalidRequestError),
         (429, ragcore.RateLimitError),
         (500, ragcore.UnavailableError),
+        (501, ragcore.InvalidRequestError),
         (503, ragcore.UnavailableError),
         (504, ragcore.RequestTimeoutError),
+        (505, ragcore.InvalidRequestError),
+        (510, ragcore.InvalidRequestError),
+        (511, ragcore.InvalidRequestError),
         (529, ragcore.UnavailableError),
     ],
 )

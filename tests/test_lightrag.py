@@ -180,6 +180,17 @@ async def test_all_that_the_engine_passes_is_taken() -> None:
     assert answer == "{}"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "said", [r'{"name": "He said \u0022hi\u0022"}', r"C:\\users\u0041", r"\ud83d\ude00 😀"]
+)
+async def test_escapes_in_an_answer_stay_as_they_are(said: str, stream: bool) -> None:
+    """What stands for a quotation mark in JSON would end the string as one."""
+    answer = await answering(said)("Who?", stream=stream)
+
+    assert ("".join(await read(answer)) if stream else answer) == said
+
+
 @pytest.mark.parametrize("flag", ["keyword_extraction", "entity_extraction"])
 async def test_deprecated_flags_ask_for_json(flag: str) -> None:
     """Older code says by a flag what response_format says now."""

@@ -19,46 +19,16 @@ import pytest
 
 MODES = ("naive", "local", "global", "hybrid", "mix")
 
-PREAMBLE = '''
+PREAMBLE = """
 import asyncio, json, logging, os, sys, tempfile
 from lightrag import LightRAG, QueryParam
 from lightrag.utils import EmbeddingFunc
+from lightrag_answers import scripted
 from ragcore.lightrag import aclose, tokenizer
-from ragcore.testing.server import Answer, Vectors
 
 logging.disable(logging.WARNING)
 WORKING_DIR = tempfile.mkdtemp()
 DOCUMENT = "Ada Lovelace wrote the first program, for the Analytical Engine."
-FOUND = """entity<|#|>Ada Lovelace<|#|>person<|#|>Ada Lovelace wrote the first program.
-entity<|#|>Analytical Engine<|#|>artifact<|#|>The Analytical Engine is a machine.
-relation<|#|>Ada Lovelace<|#|>Analytical Engine<|#|>programming<|#|>She wrote a program for it.
-<|COMPLETE|>"""
-KEYWORDS = '{"high_level_keywords": ["programming"], "low_level_keywords": ["Ada Lovelace"]}'
-
-
-def scripted(double, length):
-    """Return a double that answers what LightRAG asks for, with vectors of that length at most."""
-
-    def vectors(request):
-        texts = request.json.get("input") or request.json.get("texts") or [""]
-        return Vectors([[0.5] * min(length, request.json.get("dimensions", length))] * len(texts))
-
-    def answer(request):
-        asked = request.body.decode()
-        if "high_level_keywords" in asked:
-            return Answer(KEYWORDS)
-        if "extract any missed" in asked:
-            return Answer("<|COMPLETE|>")
-        return Answer(FOUND if "Extract entities" in asked else "Ada did.")
-
-    class Scripted(double):
-        async def reply(self, request, reply, connection):
-            embeds = request.path.partition("?")[0].endswith(("/embeddings", "/embed", "/invoke"))
-            said = vectors(request) if embeds else answer(request)
-            await super().reply(request, said, connection)
-
-    return Scripted(Answer())
-
 
 async def ask(rag, modes, **settings):
     await rag.initialize_storages()
@@ -77,7 +47,7 @@ async def ask(rag, modes, **settings):
             print(json.dumps({"mode": mode, "stream": stream, "text": text, **kinds}))
     await rag.finalize_storages()
     await aclose()
-'''
+"""
 
 OPENAI = """
 from lightrag_openai import openai_complete_if_cache, openai_embed

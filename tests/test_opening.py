@@ -40,6 +40,23 @@ async def test_awaiting_instead_of_entering_says_what_to_write(opening: Any) -> 
         await opening("scripted:any")
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("scripted/org/large", "scripted:org/large"),
+        ("org/large", "openai:gpt-4o-mini"),
+        (None, "openai:gpt-4o-mini"),
+    ],
+)
+async def test_a_reference_that_is_none_says_how_one_looks(written: Any, meant: str) -> None:
+    """Of a provider that is there, as it was meant."""
+    with pytest.raises(
+        OptionsError, match=f"is not a reference: PROVIDER:MODEL, such as '{meant}'"
+    ):
+        async with ragcore.completion(written):
+            pass
+
+
 @pytest.mark.parametrize("use", ["complete", "stream", "embed"])
 def test_a_forgotten_async_with_says_what_to_write(use: str) -> None:
     """A model that is not open has no methods."""

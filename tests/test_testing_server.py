@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from ragcore.testing import Delay, FakeClock
-from ragcore.testing.server import Answer, Broken, Connection, Reply, Request, Service
+from ragcore.testing.server import Answer, Broken, Connection, Raw, Reply, Request, Service
 
 
 class Echo(Service):
@@ -59,6 +59,24 @@ async def test_a_body_can_be_broken_off(how: str) -> None:
         writer.close()
 
     assert (b"0\r\n\r\n" in told) <= (how == "unfinished")
+
+
+async def test_a_raw_reply_is_sent_as_it_is() -> None:
+    """Past the format of the service."""
+    async with Echo(Raw(b"<html>", "text/html")).running() as service:
+        told = await ask(service)
+
+    assert b"Content-Type: text/html" in told
+    assert told.endswith(b"\r\n\r\n<html>")
+
+
+async def test_a_server_that_hangs_up_answers_one_request_of_a_connection() -> None:
+    """The second is not read."""
+    async with Echo(Answer("hello")).running() as service:
+        service.hangs_up = True
+        await ask(service, requests=2)
+
+    assert (service.connections, len(service.requests)) == (1, 1)
 
 
 async def test_a_client_that_leaves_is_noticed() -> None:

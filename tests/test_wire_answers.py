@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 
 from ragcore import InterruptedStreamError, ProviderError, RateLimitError, UnavailableError
-from ragcore.wire import count, counted, decoded, finish_reason, text_and_thoughts, vector
+from ragcore.wire import (
+    count,
+    counted,
+    decoded,
+    finish_reason,
+    object_in,
+    table,
+    text_and_thoughts,
+    unlike,
+    vector,
+)
+
+DEEP = json.loads("[" * 900 + "]" * 900)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +81,13 @@ def test_content_is_text_and_thoughts(content: Any, wanted: tuple[str, str]) -> 
 def test_content_that_is_none_is_damaged(content: Any) -> None:
     """It is not taken for an empty text."""
     with pytest.raises(UnavailableError, match="no content"):
+        text_and_thoughts(content)
+
+
+@pytest.mark.parametrize("content", [DEEP, [{"type": "thinking", "thinking": DEEP}]])
+def test_content_has_an_end(content: Any) -> None:
+    """Deeper than any service nests it."""
+    with pytest.raises(UnavailableError, match="nested too deep"):
         text_and_thoughts(content)
 
 
@@ -148,6 +167,32 @@ def test_what_is_no_vector_is_refused(numbers: Any) -> None:
 def test_a_number_that_is_too_large_is_infinite() -> None:
     """The host refuses it; nothing warns."""
     assert np.isinf(vector([1e39])).all()
+
+
+def test_an_answer_is_an_object() -> None:
+    """What else comes in JSON is said, and may be whole next time."""
+    assert object_in(b'{"a": 1}', "message") == {"a": 1}
+    for body in ("[]", "null", "7", json.dumps(DEEP)):
+        with pytest.raises(UnavailableError, match="what came back is no message: "):
+            object_in(body, "message")
+
+
+def test_what_an_answer_says_names_its_class() -> None:
+    """Though it is none."""
+    error = unlike({"message": "rate limit reached", "code": 429}, "message")
+
+    assert type(error) is RateLimitError
+    assert error.args == ("what came back is no message: rate limit reached",)
+
+
+def test_a_table_has_a_row_for_each_text() -> None:
+    """Of the same length as the others."""
+    one, two = np.ones(1, np.float32), np.ones(2, np.float32)
+
+    assert table([one, one], 2).tolist() == [[1.0], [1.0]]
+    for vectors in ([], [one], [one, two], [one] * 3):
+        with pytest.raises(ProviderError, match="came back"):
+            table(vectors, 2)
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,19 @@ async def test_json_in_place_of_events_is_the_error_that_it_reports(
     assert seen == (['{"a": 1}'] if before else [])
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+async def test_an_object_in_place_of_events_is_one_on_demand(indent: int | None) -> None:
+    """However long it is; after events it is none."""
+    said = {"text": "Goethe " * 20_000}
+    body = json.dumps(said, indent=indent).encode()
+    [event] = [event async for event in event_stream(pieces(body), whole=True)]
+
+    assert json.loads(event.data) == said
+    for other in (b"data: 1\n\n" + body, b"<html>" + body):
+        with pytest.raises(UnavailableError):
+            [event async for event in event_stream(pieces(other), whole=True)]
+
+
 async def test_a_page_in_place_of_events_says_its_first_words() -> None:
     """It is worth another attempt: gateways show one while a service starts."""
     page = b"<html>\n<title>Sign in</title>\n<body>no more water</body></html>"

@@ -25,7 +25,7 @@ from ragcore import (
     RequestTooLargeError,
     UnavailableError,
 )
-from ragcore.wire import Phrase, misdirected, reported, said
+from ragcore.wire import Phrase, is_lost, misdirected, reported, said
 
 WORDS = "the blue lamp is broken"
 FIELD = [{"loc": ["body", "lamp"], "msg": WORDS, "type": "extra_forbidden"}]
@@ -293,3 +293,11 @@ def test_an_answer_of_another_server_names_address_and_option() -> None:
 def test_a_message_can_be_printed() -> None:
     """Halves of characters, which UTF-8 can't carry, are replaced."""
     assert reported({"message": "no \ud800"}, 400).args == ("no ?",)
+
+
+def test_a_missing_model_is_not_lost() -> None:
+    """A 404 that knows of no model may be another server's."""
+    assert is_lost(reported("Not Found", 404))
+    assert not is_lost(reported("The model `m` does not exist", 404))
+    assert not is_lost(reported("DeploymentNotFound", 404))
+    assert not is_lost(reported("no", 400))

@@ -351,25 +351,6 @@ async def test_a_response_with_an_unknown_status_keeps_the_text() -> None:
     assert caught.value.text == "Goe"
 
 
-@pytest.mark.parametrize("reference", ["openai:m", "vllm:m"])
-async def test_a_wrong_address_is_named(reference: str) -> None:
-    """With the option that says it: a 404 knows of neither."""
-    service = OpenAI(Failure(404, "Not Found"))
-    with pytest.raises(NotFoundError, match="/v1/chat/completions was asked: is base_url= right"):
-        await asked(service, stream=False, reference=reference)
-
-
-async def test_the_address_of_azure_is_its_endpoint() -> None:
-    """The option is called so there."""
-    service = OpenAI(Failure(404, "Resource not found"))
-    async with (
-        service.running(),
-        ragcore.completion("azure:m", endpoint=service.url, api_key="k", retry=AT_ONCE) as model,
-    ):
-        with pytest.raises(NotFoundError, match="is endpoint= right"):
-            await model.complete("Who?")
-
-
 async def test_a_missing_model_is_no_wrong_address() -> None:
     """The service says what is missing."""
     with pytest.raises(NotFoundError) as caught:
@@ -385,23 +366,17 @@ async def test_the_answer_of_another_api_names_the_address() -> None:
 
 
 @pytest.mark.parametrize("reference", ["openai:m", "azure:m", "deepseek:m"])
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("own_client", [False, True])
-async def test_a_redirect_is_not_followed(reference: str, status: int, own_client: bool) -> None:
-    """Another host would get the prompt and the headers; the error names its address."""
+async def test_a_client_of_the_user_follows_no_redirect(reference: str) -> None:
+    """Though it would by itself."""
     async with OpenAI(Answer()).running() as elsewhere, httpx2.AsyncClient() as following:
         following.follow_redirects = True
         there = {"Location": f"{elsewhere.url}/v1"}
-        service = OpenAI(Failure(status, "moved", headers=there))
-        where: dict[str, Any] = {"http_client": following} if own_client else {}
+        service = OpenAI(Failure(307, "moved", headers=there))
         async with service.running():
-            where |= {"endpoint" if reference == "azure:m" else "base_url": service.url}
-            async with ragcore.completion(reference, api_key="k", retry=AT_ONCE, **where) as model:
+            where = {"endpoint" if reference == "azure:m" else "base_url": service.url}
+            options: dict[str, Any] = where | {"api_key": "k", "http_client": following}
+            async with ragcore.completion(reference, retry=AT_ONCE, **options) as model:
                 with pytest.raises(InvalidRequestError, match=f"moved to {there['Location']}"):
                     await model.complete("Who?")
-                with pytest.raises(InvalidRequestError) as caught:
-                    async with model.stream("Who?"):
-                        pass
 
-    assert caught.value.status == status
-    assert (len(service.requests), elsewhere.requests) == (2, [])
+    assert (len(service.requests), elsewhere.requests) == (1, [])

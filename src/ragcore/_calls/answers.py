@@ -28,7 +28,7 @@ from ragcore.errors import (
     ProviderError,
     TruncatedResponseError,
 )
-from ragcore.options import merge, refuse_twice
+from ragcore.options import refuse_twice
 from ragcore.wire import JSON
 
 
@@ -160,7 +160,7 @@ class AskedCompletion:
             UnsupportedError: The model can't do what was asked.
             OptionsError: An option is unknown or invalid; all problems at once.
         """
-        options = merge(opening.options, self.options)
+        options = opening.with_options_of_call(self.options)
         if self.max_output_tokens is not None:
             refuse_twice(options, "max_output_tokens")
         request = CompletionRequest(

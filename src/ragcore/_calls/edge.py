@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from ragcore._calls.attempts import Attempts
-from ragcore.errors import AuthenticationError, ProviderError, RagcoreError
+from ragcore.errors import ProviderError, RagcoreError
 from ragcore.options import Secret, without
 from ragcore.wire import described, transport_error
+
+if TYPE_CHECKING:
+    from ragcore._calls.setup import Setup
 
 
 class AtTheEdge:
     """
     Says in any :class:`ProviderError` that passes who it was, and after how many attempts.
 
-    Services quote a key that they refuse: *secrets* are taken out of what they say, and *keys*, the
-    options that hold them, are named. What the
-    network raises, the built-in :exc:`TimeoutError` among it, becomes ragcore's own error, and so
-    does whatever else a plugin lets through, which is not tried again.
+    Services quote a key that they refuse: *secrets* are taken out of what they say. Options that
+    are in doubt are named, as *setup* knows them. What the network raises, the built-in
+    :exc:`TimeoutError` among it, becomes ragcore's own error, and so does whatever else a plugin
+    lets through, which is not tried again.
     """
 
-    __slots__ = ("_attempts", "_distribution", "_keys", "_model", "_provider", "_secrets")
+    __slots__ = ("_attempts", "_distribution", "_model", "_provider", "_secrets", "_setup")
 
     def __init__(
         self,
@@ -30,14 +34,14 @@ class AtTheEdge:
         secrets: Iterable[Secret] = (),
         attempts: Attempts | None = None,
         *,
-        keys: str = "",
+        setup: Setup | None = None,
     ) -> None:
         self._distribution = distribution
         self._provider = provider
         self._model = model
         self._secrets = secrets
         self._attempts = attempts
-        self._keys = keys
+        self._setup = setup
 
     def __enter__(self) -> None:
         pass
@@ -58,21 +62,15 @@ class AtTheEdge:
 
     def tell(self, exc: ProviderError) -> None:
         """Say in *exc* what is known here, and nothing that must not be known elsewhere."""
+        if exc.provider is None and self._setup and exc.args:
+            # What has a provider was told before.
+            exc.args = ("; ".join([str(exc.args[0]), *self._setup.doubts(exc)]), *exc.args[1:])
         exc.provider = exc.provider or self._provider
         exc.model = exc.model or self._model
         if self._attempts is not None:
             exc.attempts = self._attempts.count or None
-        if isinstance(exc, AuthenticationError):
-            _name_keys(exc, self._keys)
         _cut(exc)
         _redact(exc, self._secrets)
-
-
-def _name_keys(exc: AuthenticationError, keys: str) -> None:
-    first, _, _ = keys.partition(" ")
-    # A plugin may know more of how one signs in.
-    if first and first not in str(exc):
-        exc.args = (f"{exc.args[0]}; is {keys} right?", *exc.args[1:])
 
 
 def _cut(exc: BaseException) -> None:

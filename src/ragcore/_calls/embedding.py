@@ -34,7 +34,7 @@ from ragcore.errors import (
     RequestTooLargeError,
 )
 from ragcore.hookspecs import EmbeddingProvider
-from ragcore.options import BindingOptions, Prefixes, merge
+from ragcore.options import BindingOptions, Prefixes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,7 +152,7 @@ class AskedEmbedding:
         """
         _one_of("input_type", self.input_type, _INPUT_TYPES)
         _one_of("truncate", self.truncate, _TRUNCATES)
-        options = merge(opening.options, self.options)
+        options = opening.with_options_of_call(self.options)
         request = EmbeddingRequest(
             self._prefixed(options),
             input_type=self.input_type,

@@ -16,10 +16,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal
 
 from ragcore._calls.exchange import Exchange
+from ragcore._calls.scheme import Scheme
 from ragcore._discovery.code import code_in_thread
 from ragcore._discovery.loading import registry
 from ragcore._records import Completion, Embeddings
-from ragcore.errors import PluginError, RequestTimeoutError
+from ragcore.errors import PluginError, RequestTimeoutError, TransientError
 
 _log = logging.getLogger("ragcore")
 
@@ -192,3 +193,35 @@ class Timed(Around):
         if first is None or (attempt is not None and attempt <= first):
             return attempt, "one attempt"
         return first, "a stream's first chunk"
+
+
+class Schemed(Around):
+    """Looks at what an address speaks where the first attempt fails, or takes long."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> Any:
+        scheme = self.exchange.opening.scheme
+        if scheme.is_settled:
+            return await self.enter()
+        try:
+            answer = await self._watched(scheme)
+        except (TransientError, TimeoutError) as exc:
+            if not (scheme.is_settled or getattr(exc, "status", None)):
+                await scheme.look()
+            if scheme.other is None:
+                raise
+            raise scheme.error from exc
+        scheme.is_settled = True
+        return answer
+
+    async def _watched(self, scheme: Scheme) -> Any:
+        if scheme.address.startswith("http:"):
+            # What speaks TLS does not wait for more.
+            return await self.enter()
+        async with asyncio.timeout(None) as attempt:
+            looking = asyncio.create_task(scheme.look_later(attempt))
+            try:
+                return await self.enter()
+            finally:
+                looking.cancel()

@@ -14,6 +14,7 @@ from ragcore._calls.layers import (
     Answering,
     Edge,
     Logged,
+    Schemed,
     Step,
     Timed,
     Wrap,
@@ -47,7 +48,7 @@ class Model(Generic[ProviderT]):
         self._backend = backend
         self._is_closed = False
         self._process = os.getpid()
-        attempt = layered(self._attempt, [*around_attempt, Timed.layer, Edge.layer])
+        attempt = layered(self._attempt, [*around_attempt, Timed.layer, Schemed.layer, Edge.layer])
         one = layered(self._ring(attempt), [Logged.layer, Answering.layer])
         self._own = layered(one, self._beside(later))
         self._call = layered(self._own, around_call)

@@ -20,9 +20,17 @@ from ragcore._calls.attempts import Attempts
 from ragcore._calls.edge import AtTheEdge
 from ragcore._calls.held import KEEP_ALIVE, borrowed
 from ragcore._calls.rungs import Format, Way
+from ragcore._calls.scheme import Scheme
+from ragcore._calls.setup import Setup
 from ragcore._discovery.code import code, code_in_thread
-from ragcore._discovery.host_options import HostCompletionOptions, HostEmbeddingOptions, HostOptions
+from ragcore._discovery.host_options import (
+    CALLS,
+    HostCompletionOptions,
+    HostEmbeddingOptions,
+    HostOptions,
+)
 from ragcore._discovery.loading import registry
+from ragcore._discovery.misspelt import tell_misspelt_once
 from ragcore._records import Capabilities, Fallback, Retry, Rung
 from ragcore.errors import OptionsError, PluginError, ProviderError, UnsupportedError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
@@ -33,6 +41,7 @@ from ragcore.options import (
     Secret,
     Sources,
     holds_half,
+    merge,
     read,
     secrets_in,
     without,
@@ -43,6 +52,13 @@ ProviderT = TypeVar("ProviderT", CompletionProvider, EmbeddingProvider)
 Connect = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 _log = logging.getLogger("ragcore")
+
+# What other libraries have options for.
+_OF_THE_REFERENCE = dict.fromkeys(
+    ("model", "model_name"),
+    "is said by the reference: PROVIDER:MODEL, such as 'openai:gpt-4o-mini'",
+)
+_OF_THE_METHOD = {"stream": "is a method: async with model.stream(…) as chunks"}
 
 # Formats whose ways a model remembers; a program may make a schema for each call.
 _MOST_REMEMBERED = 100
@@ -58,12 +74,14 @@ class Service(Generic[ProviderT]):
         distribution: The package that brings it.
         connection: The options that say where and who.
         host: The host's own options.
+        setup: What *connection* was read from.
     """
 
     provider: ProviderT
     distribution: str
     connection: BindingOptions
     host: Any
+    setup: Setup = attrs.field(eq=False, repr=False)
 
     @functools.cached_property
     def retry(self) -> Retry:
@@ -86,7 +104,7 @@ class Service(Generic[ProviderT]):
     def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
         """Name the provider in errors that pass, and keep the account's secrets out of them."""
         name = self.provider.name
-        return AtTheEdge(self.distribution, name, None, self.secrets, attempts, keys=self.keys)
+        return AtTheEdge(self.distribution, name, None, self.secrets, attempts, setup=self.setup)
 
     def redacted(self, text: str) -> str:
         """Return *text* with an ellipsis for each of the account's secrets."""
@@ -168,6 +186,14 @@ class Opening(Service[ProviderT]):
         """What the model can do."""
         return self.provider.capabilities_of(self.model_name)
 
+    @functools.cached_property
+    def scheme(self) -> Scheme:
+        """What the service speaks at the user's address."""
+        scheme = Scheme.of(self.setup)
+        # Who may be silent for as long as it takes computes here, and asks nobody.
+        scheme.is_settled |= self.provider.retry.idle_timeout is None
+        return scheme
+
     @property
     def think_tags(self) -> bool | Literal["open"]:
         """Whether text may begin with reasoning in tags, or begins within them."""
@@ -176,7 +202,17 @@ class Opening(Service[ProviderT]):
     def at_the_edge(self, attempts: Attempts | None = None) -> AtTheEdge:
         """Name the model in errors that pass, and keep the account's secrets out of them."""
         name, model = self.provider.name, self.model_name
-        return AtTheEdge(self.distribution, name, model, self.secrets, attempts, keys=self.keys)
+        return AtTheEdge(self.distribution, name, model, self.secrets, attempts, setup=self.setup)
+
+    def with_options_of_call(self, options: Mapping[str, Any]) -> BindingOptions:
+        """
+        Return the model's options, and over them those of a call.
+
+        Raises:
+            OptionsError: With every problem.
+        """
+        groups = type(self.connection), type(self.host)
+        return merge(self.options, options, groups, _OF_THE_REFERENCE | _OF_THE_METHOD)
 
     def refuse(self, option: str, why: str) -> None:
         """
@@ -322,18 +358,23 @@ def resolve_service(name: str, options: Mapping[str, Any]) -> Service[Any]:
     """Find the provider of that *name*, and read the options of its connection."""
     provider = registry().any_provider(name)
     connection, host = read([provider.connection, HostOptions], options)
-    return Service(provider, registry().distribution_of(provider), connection, host)
+    setup = Setup.of(connection, options, None)
+    return Service(provider, registry().distribution_of(provider), connection, host, setup)
 
 
 def _opening(
     provider: ProviderT,
     model_name: str,
-    host_group: type[BindingOptions],
+    host_group: type[HostOptions],
     given: Mapping[str, Any],
     sources: Sources | None,
 ) -> Opening[ProviderT]:
+    tell_misspelt_once()
     groups = [provider.connection, provider.options, host_group]
-    connection, options, host = read(groups, given, sources=sources)
+    method, names = CALLS[host_group]
+    of_calls = {name: f"is said in a call: model.{method}(…, {name}=…)" for name in names}
+    elsewhere = of_calls | _OF_THE_REFERENCE | _OF_THE_METHOD
+    connection, options, host = read(groups, given, sources=sources, elsewhere=elsewhere)
     return Opening(
         provider=provider,
         distribution=registry().distribution_of(provider),
@@ -341,7 +382,15 @@ def _opening(
         connection=connection,
         options=options,
         host=host,
+        setup=Setup.of(connection, given, sources),
     )
+
+
+def _like(reference: object) -> str:
+    """Return a reference like *reference*: the same one, if a slash is all that is wrong."""
+    name, slash, model_name = str(reference).partition("/")
+    is_known = any(name == known for _, known in registry().claims)
+    return f"{name}:{model_name}" if is_known and slash else "openai:gpt-4o-mini"
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -354,7 +403,7 @@ def split_reference(reference: str) -> tuple[str, str]:
     name, colon, model_name = reference.partition(":") if isinstance(reference, str) else ("",) * 3
     if not (name and colon and model_name):
         raise OptionsError(
-            f"{reference!r} is not a reference: PROVIDER:MODEL, such as 'openai:gpt-4o-mini'"
+            f"{reference!r} is not a reference: PROVIDER:MODEL, such as {_like(reference)!r}"
         )
     if holds_half(model_name):
         raise OptionsError(f"{reference!a} holds half of a character (a lone surrogate)")

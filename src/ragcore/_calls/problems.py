@@ -33,6 +33,11 @@ class Problems:
         """Note what a block raises, each after *asked_by*, and go on after it."""
         return _Noted(self, f"{asked_by}: " if asked_by else "")
 
+    @property
+    def found(self) -> list[str]:
+        """What was noted, each thing once."""
+        return list(self._found)
+
     def raise_all(self) -> None:
         """
         Raise what was found, if anything was.
@@ -44,7 +49,7 @@ class Problems:
         match list(self._found.items()):
             case [(problem, error)] if error is not OptionsError:
                 raise error(problem)
-        raise_all(list(self._found))
+        raise_all(self.found)
 
 
 @attrs.frozen

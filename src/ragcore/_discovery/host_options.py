@@ -131,17 +131,18 @@ class EveryHostOption(HostCompletionOptions, HostEmbeddingOptions, binding="ragc
 
 HOST_OPTIONS = (HostOptions, HostCompletionOptions, HostEmbeddingOptions)
 
-# What a call takes beside options: no provider's option may have such a name, or one of the host's.
+# What the calls of a task take, and those of the other don't, beside options.
+CALLS: dict[type[HostOptions], tuple[str, tuple[str, ...]]] = {
+    HostCompletionOptions: ("complete", ("messages", "response_format", "system")),
+    HostEmbeddingOptions: ("embed", ("input_type", "texts", "truncate")),
+}
+
+# No provider's option may have such a name, or one of the host's.
 CALL_PARAMETERS = (
-    "input_type",
+    *(n for _, names in CALLS.values() for n in names),
     "limits",
-    "messages",
     "reference",
-    "response_format",
     "self",
-    "system",
-    "texts",
-    "truncate",
 )
 
 

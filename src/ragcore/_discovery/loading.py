@@ -7,7 +7,6 @@ whatever goes wrong sets aside that plugin alone, with the reason and the cure.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import os
@@ -27,11 +26,11 @@ from ragcore._discovery.claims import Claim, Record, Task, probable_names, settl
 from ragcore._discovery.foreign import SetAside, run_foreign
 from ragcore._discovery.host_options import CALL_PARAMETERS, HOST_OPTIONS
 from ragcore._discovery.registry import BrokenPlugin, Registry
-from ragcore._discovery.sources import Source, entry_points, is_on, normalised
+from ragcore._discovery.sources import Source, entry_points, normalised, switch
 from ragcore._records import Capabilities
 from ragcore.errors import PluginError
 from ragcore.hookspecs import ENTRY_POINT_GROUP, CompletionProvider, EmbeddingProvider, Layer
-from ragcore.options import BindingOptions, imports_classes
+from ragcore.options import BindingOptions, imports_classes, nearest
 
 _HOST = Source("lightrag-core", "", "ragcore", lambda: host_options)
 
@@ -88,7 +87,8 @@ def build(sources: Iterable[Source], environ: Mapping[str, str]) -> Registry:
     manager = _Manager(ENTRY_POINT_GROUP)
     manager.add_hookspecs(hookspecs)
     sources = list(sources)
-    on = [source for source in sources if is_on(source, environ)]
+    switches = [(source, switch(source, environ)) for source in sources]
+    on = [source for source, variable in switches if variable is None]
     claims: list[Claim] = []
     groups: list[type[BindingOptions]] = []
     layers: list[tuple[str, Layer]] = []
@@ -121,7 +121,7 @@ def build(sources: Iterable[Source], environ: Mapping[str, str]) -> Registry:
         broken=tuple(broken),
         layers=tuple(sorted(layers, key=lambda layer: normalised(layer[0]))),
         broken_names={name: plugin for plugin, names in broken.items() for name in names},
-        switched_off=tuple(normalised(s.distribution) for s in sources if s not in on),
+        switched_off={normalised(source.distribution): by for source, by in switches if by},
     )
 
 
@@ -198,8 +198,8 @@ def _is_hook(name: str, function: object, mend: str) -> bool:
         return False
     hook = marks.get("specname") or name
     if hook not in _HOOKS and not marks.get("optionalhook"):
-        close = difflib.get_close_matches(hook, _HOOKS, n=1, cutoff=0)
-        raise SetAside(f"{hook} is no hook of ragcore; did its authors mean {close[0]}?", mend)
+        close = nearest(hook, _HOOKS, likeness=0)
+        raise SetAside(f"{hook} is no hook of ragcore; did its authors mean {close}?", mend)
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise SetAside(f"{name} is async; hooks are plain functions", mend)
     if marks.get("wrapper") or marks.get("hookwrapper"):

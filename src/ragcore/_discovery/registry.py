@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Mapping
 
@@ -10,11 +9,10 @@ import attrs
 
 from ragcore._discovery.catalogue import SHIPPED
 from ragcore._discovery.claims import Claim, Record, Task
-from ragcore._discovery.sources import ALLOW, DENY
 from ragcore._records import Capabilities
 from ragcore.errors import PluginError, UnknownProviderError, UnsupportedError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider, Layer
-from ragcore.options import BindingOptions
+from ragcore.options import BindingOptions, nearest
 
 
 @attrs.frozen(kw_only=True)
@@ -67,6 +65,7 @@ class Registry:
 
     Attributes:
         layers: What is put around calls and attempts, each with its distribution; outermost first.
+        switched_off: Distributions that are not loaded, and the variable that says so.
     """
 
     claims: Mapping[tuple[Task, str], Claim]
@@ -74,7 +73,7 @@ class Registry:
     broken: tuple[BrokenPlugin, ...]
     broken_names: Mapping[str, BrokenPlugin]
     layers: tuple[tuple[str, Layer], ...]
-    switched_off: tuple[str, ...]
+    switched_off: Mapping[str, str]
 
     def completion_provider(self, name: str) -> CompletionProvider:
         """Find who completes under *name*, or raise what is wrong with it."""
@@ -123,20 +122,28 @@ class Registry:
 
     def _unknown(self, task: Task, name: str) -> str:
         names = self._names(task)
-        message = f"No provider {name!r} (installed: {', '.join(names) or 'none'})."
-        if name in SHIPPED and SHIPPED[name] not in self.switched_off:
-            return f"{message} Install it: pip install {SHIPPED[name]}"
-        if self.switched_off:
-            message += f" Switched off by {ALLOW} or {DENY}: {', '.join(self.switched_off)}."
-        if name in SHIPPED:
-            return message
-        if close := difflib.get_close_matches(name.lower(), {*names, *SHIPPED}, n=1):
-            message += f" Did you mean {close[0]!r}?"
-            if close[0] not in names and close[0] in SHIPPED:
-                message += f" Install it: pip install {SHIPPED[close[0]]}"
-        if self.broken:
-            message += f" Set aside as broken: {'; '.join(map(str, self.broken))}"
-        return message
+        parts = [f"No provider {name!r} (installed: {', '.join(names) or 'none'})."]
+        meant = name if name in SHIPPED else nearest(name.lower(), {*names, *SHIPPED})
+        if meant and meant != name:
+            parts.append(f"Did you mean {meant!r}?")
+        distribution = SHIPPED.get(meant or "")
+        is_absent = distribution is not None and distribution not in self.switched_off
+        if meant not in names and is_absent:
+            parts.append(f"Install it: pip install {distribution}")
+        # A plugin that is not loaded might have the name, unless it belongs to another.
+        if meant not in names and not (meant == name and is_absent):
+            parts += self.what_is_off()
+        if self.broken and name not in SHIPPED:
+            parts.append(f"Set aside as broken: {'; '.join(map(str, self.broken))}")
+        return " ".join(parts)
+
+    def what_is_off(self) -> list[str]:
+        """Say what is installed and not loaded, and which variable says so; nothing if all is."""
+        return [
+            f"Switched off by {variable}: "
+            f"{', '.join(name for name, by in self.switched_off.items() if by == variable)}."
+            for variable in sorted(set(self.switched_off.values()))
+        ]
 
 
 def _info(name: str, claims: list[Claim]) -> ProviderInfo:

@@ -75,8 +75,10 @@ def _listed(variable: str | None) -> set[str]:
     return {normalised(name.strip()) for name in (variable or "").split(",") if name.strip()}
 
 
-def is_on(source: Source, environ: Mapping[str, str]) -> bool:
-    """Tell whether the allow-list and the deny-list in *environ* let *source* be loaded."""
+def switch(source: Source, environ: Mapping[str, str]) -> str | None:
+    """Return the variable in *environ* that switches *source* off; None if it is to be loaded."""
     name = normalised(source.distribution)
+    if name in _listed(environ.get(DENY)):
+        return DENY
     allowed = _listed(environ.get(ALLOW))
-    return (not allowed or name in allowed) and name not in _listed(environ.get(DENY))
+    return ALLOW if allowed and name not in allowed else None

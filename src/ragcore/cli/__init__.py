@@ -10,7 +10,6 @@ and JSON on stdout, problems on stderr, and the exit status. May be imported by 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from typing import TextIO
@@ -18,6 +17,7 @@ from typing import TextIO
 import click
 
 from ragcore.errors import RagcoreError
+from ragcore.options import nearest
 
 _COMMANDS = {
     "env-sample": "ragcore.cli._env_sample:env_sample",
@@ -44,9 +44,9 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        close = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+        close = nearest(args[0], _COMMANDS)
         if close and args[0] not in _COMMANDS:
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {close[0]!r}?")
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {close!r}?")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:

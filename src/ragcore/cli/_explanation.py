@@ -9,6 +9,7 @@ import attrs
 
 from ragcore.cli._environment import Environment, is_confidential
 from ragcore.errors import OptionsError
+from ragcore.lightrag import VARIABLES, unknown_bindings
 from ragcore.options import (
     SHORTEST,
     BindingOptions,
@@ -85,6 +86,8 @@ def explain(
         problems += bad
     if offers and not problems:
         problems = _problems_together(group, offers, sources)
+    if group in VARIABLES:
+        problems += unknown_bindings(offers.values())
     return explained, [_without_keys(problem, offers) for problem in problems]
 
 

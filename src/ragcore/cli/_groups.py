@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-
 import click
 
 from ragcore._discovery.loading import registry
 from ragcore.errors import PluginError
 from ragcore.lightrag import VARIABLES
-from ragcore.options import BindingOptions
+from ragcore.options import BindingOptions, nearest
 
 Group = type[BindingOptions]
 
@@ -63,9 +61,10 @@ def _unknown(name: str) -> Exception:
     if broken := found.broken_names.get(name):
         return PluginError(f"What can be set for {name!r} is not known: {broken}")
     names = {group.binding() for group in all_groups()} | {known for _, known in found.claims}
-    close = difflib.get_close_matches(name, sorted(names), n=1)
-    cure = f" Did you mean {close[0]!r}?" if close else ""
+    close = nearest(name, names)
+    cure = f" Did you mean {close!r}?" if close else ""
+    there, off = ", ".join(sorted(names)), found.what_is_off()
     return click.BadParameter(
-        f"no binding or provider {name!r}.{cure} There are: {', '.join(sorted(names))}.",
+        " ".join([f"no binding or provider {name!r}.{cure} There are: {there}.", *off]),
         param_hint="BINDING",
     )

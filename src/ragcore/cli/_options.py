@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
+from ragcore._discovery.misspelt import in_words, misspelt
 from ragcore.cli._environment import env_file_options, environment, is_confidential
 from ragcore.cli._explanation import Explained, explain
 from ragcore.cli._groups import Group, all_groups, groups_named
 from ragcore.cli._output import is_terminal, printable, write_json, write_table
-from ragcore.lightrag import ROLES
-from ragcore.options import OptionField, summary_of, to_json
+from ragcore.lightrag import ROLES, VARIABLES
+from ragcore.options import OptionField, nearest, summary_of, to_json
 
 _TITLES = ("option", "takes", "default", "scope", "variables", "flags", "help")
 _STACKS = ((0, 3), (1, 2), (6, 4, 5))
@@ -45,7 +45,8 @@ def options(
     its groups. Where both have one name, such as openai, it is the provider.
 
     With --explain, FLAGS such as --openai-llm-temperature 0.2 set options. Of keys it says only
-    whether they are set. The exit status is 1 if a value is invalid.
+    whether they are set. The exit status is 1 if a value is invalid. Variables that nothing reads,
+    and that look like one that something does, are told on stderr; with --json, under "misspelt".
 
     --json-schema writes the schema of one group; of several, an object of schemas by binding.
     """
@@ -58,7 +59,8 @@ def options(
         there = environment(env_file, is_trusted=trust_env_file)
         sources = there.unchecked_sources(flags=from_flags, role=role)
         explanations = [(group, *explain(group, there, sources)) for group in groups]
-        _write_explained(explanations, as_json=as_json)
+        names = {**sources.dotenv, **sources.environ}
+        _write_explained(explanations, misspelt(names, VARIABLES, ROLES), as_json=as_json)
         return
     if flags or role or env_file or trust_env_file:
         raise click.UsageError("What sets options, or says where they are set, needs --explain.")
@@ -100,8 +102,8 @@ def _unknown_flag(unknown: Sequence[str], known: Sequence[str]) -> str:
     flags = [one.partition("=")[0] for one in unknown if one.startswith("--")]
     if not flags:
         return "A value belongs to no flag; BINDING comes first, and there is one."
-    close = difflib.get_close_matches(flags[0], known, n=1)
-    cure = f"Did you mean {close[0]}?" if close else "It may belong to a group that is not shown."
+    close = nearest(flags[0], known)
+    cure = f"Did you mean {close}?" if close else "It may belong to a group that is not shown."
     return f"No such flag: {flags[0]}. {cure}"
 
 
@@ -179,13 +181,16 @@ def _schemas(groups: Sequence[Group]) -> dict[str, Any]:
 
 
 def _write_explained(
-    explanations: Sequence[tuple[Group, list[Explained], list[str]]], *, as_json: bool
+    explanations: Sequence[tuple[Group, list[Explained], list[str]]],
+    misspelt: Mapping[str, str],
+    *,
+    as_json: bool,
 ) -> None:
     problems = [problem for _, _, found in explanations for problem in found]
     problems = list(dict.fromkeys(problems))
     if as_json:
         groups = [_explained_as_data(group, explained) for group, explained, _ in explanations]
-        write_json({"groups": groups, "problems": problems})
+        write_json({"groups": groups, "problems": problems, "misspelt": misspelt})
     else:
         for group, explained, _ in explanations:
             _write_heading(group)
@@ -194,6 +199,8 @@ def _write_explained(
             click.echo()
         for problem in problems:
             click.echo(f"Error: {printable(problem)}", err=True)
+        for name, meant in misspelt.items():
+            click.echo(f"Warning: {printable(in_words(name, meant))}", err=True)
     if problems:
         click.get_current_context().exit(1)
 

@@ -33,10 +33,10 @@ _WORDS = {
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def providers(*, as_json: bool) -> None:
     """
-    List what is installed, and what is broken.
+    List what is installed, and what is broken or switched off.
 
     Broken plugins, each with the reason and the cure, are listed on stderr; with --json, under
-    "broken". They don't change the exit status.
+    "broken". They don't change the exit status. Nor does what a variable switches off.
     """
     installed = registry().installed()
     aliases = _aliases()
@@ -55,6 +55,8 @@ def providers(*, as_json: bool) -> None:
         click.echo("No provider is installed; there is pip install lightrag-openai.", err=True)
     for broken in installed.broken:
         click.echo(_broken_line(broken), err=True)
+    for line in registry().what_is_off():
+        click.echo(line, err=True)
 
 
 def _aliases() -> dict[str, tuple[str, ...]]:

@@ -37,7 +37,7 @@ from ragcore.lightrag._from_env import embedding_from_env, from_env
 from ragcore.lightrag._reembedding import Reembedded, reembed
 from ragcore.lightrag._roles import role_llm_configs
 from ragcore.lightrag._tokenizer import tokenizer
-from ragcore.lightrag._variables import ROLES, VARIABLES
+from ragcore.lightrag._variables import ROLES, VARIABLES, unknown_bindings
 
 if TYPE_CHECKING:
     from ragcore.lightrag._engine import EmbeddingFunc, wrap_embedding_func_with_attrs
@@ -58,6 +58,7 @@ __all__ = [
     "reembed",
     "role_llm_configs",
     "tokenizer",
+    "unknown_bindings",
     "wrap_embedding_func_with_attrs",
 ]
 

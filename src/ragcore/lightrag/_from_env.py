@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import typing
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,18 +10,22 @@ import attrs
 
 from ragcore._calls.opening import Opening, resolve_embedding
 from ragcore._calls.problems import Problems
+from ragcore._calls.setup import address_field, is_key
 from ragcore._discovery.loading import registry
+from ragcore._discovery.misspelt import tell_misspelt
 from ragcore.errors import ProviderError
 from ragcore.hookspecs import EmbeddingProvider
 from ragcore.lightrag._asking import resolved
 from ragcore.lightrag._embedding import Words, embedding, is_asymmetric, prefix_fields
 from ragcore.lightrag._index import Folder
 from ragcore.lightrag._keeper import EMBEDDINGS, engines_limit
-from ragcore.lightrag._roles import DEFAULT_MODEL, Completer, address_field, model_field
+from ragcore.lightrag._roles import DEFAULT_MODEL, Completer, model_field
 from ragcore.lightrag._tokenizer import of_openings
 from ragcore.lightrag._variables import (
     NO_MODEL,
+    OPENAI_AND_OLLAMA,
     ROLES,
+    VARIABLES,
     Check,
     EmbeddingVariables,
     Environment,
@@ -32,16 +35,13 @@ from ragcore.lightrag._variables import (
     meant,
     values,
 )
-from ragcore.options import BindingOptions, Bound, OptionField, Secret
+from ragcore.options import BindingOptions, Bound, OptionField
 
 if TYPE_CHECKING:
     import argparse
 
     from ragcore.lightrag._engine import EmbeddingFunc
 
-
-# LightRAG's name for two providers at once.
-_OPENAI_AND_OLLAMA = "openai-ollama"
 
 # What LightRAG takes where no variable says anything.
 _BINDING = "ollama"
@@ -150,6 +150,7 @@ def _environment(
     environ: Mapping[str, str] | None, flags: argparse.Namespace | None, check: Check | None
 ) -> Environment:
     variables = meant(os.environ if environ is None else environ)
+    tell_misspelt(variables, VARIABLES, ROLES)
     return Environment(variables, {} if flags is None else vars(flags), check=check)
 
 
@@ -204,7 +205,7 @@ def _completer(environment: Environment, role: str | None) -> Completer | None:
 def _llm_binding(said: Mapping[str, Said]) -> Said:
     """Return the name or alias of the provider that completes."""
     binding = said.get("llm_binding", Said("LLM_BINDING", _BINDING))
-    is_both = binding.value == _OPENAI_AND_OLLAMA
+    is_both = binding.value == OPENAI_AND_OLLAMA
     return attrs.evolve(binding, value="openai") if is_both else binding
 
 
@@ -261,7 +262,7 @@ def _embedder(environment: Environment, folder: Folder | None) -> Embedder | Non
 
 def _embedding_binding(base: Mapping[str, Said], said: Mapping[str, Said]) -> Said:
     llm = base.get("llm_binding")
-    if llm is not None and llm.value == _OPENAI_AND_OLLAMA:
+    if llm is not None and llm.value == OPENAI_AND_OLLAMA:
         return attrs.evolve(llm, value="ollama")
     return said.get("embedding_binding", Said("EMBEDDING_BINDING", _BINDING))
 
@@ -430,7 +431,7 @@ class _Choice:
         if host.value in _THE_SDKS_OWN:
             host = Bound(host.variable)
         self._check_use(host, address, key, who)
-        if key.value is not None and who is not None and not _is_secret(who):
+        if key.value is not None and who is not None and not is_key(who):
             # A class in LightRAG's style has a str.
             key = Bound(key.variable, key.value.get())
         pairs = ((address, host), (who, key))
@@ -488,10 +489,5 @@ class _Choice:
 def _key_field(connection: type[BindingOptions]) -> OptionField | None:
     """Return the option that says who asks; None if there is not one, but several."""
     fields = connection.fields()
-    keys = [f for f in fields if f.name == "api_key"] or [f for f in fields if _is_secret(f)]
+    keys = [f for f in fields if f.name == "api_key"] or [f for f in fields if is_key(f)]
     return keys[0] if len(keys) == 1 else None
-
-
-def _is_secret(field: OptionField) -> bool:
-    # Headers can be secret, too, but are no key.
-    return Secret in (field.type, *typing.get_args(field.type))

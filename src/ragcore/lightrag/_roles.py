@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +24,6 @@ Model = str | tuple[str, Mapping[str, Any]] | Fallback
 
 # The model of a reference that leaves it to an option of the connection, as Azure's deployment.
 DEFAULT_MODEL = "default"
-
-# What providers call an address.
-_ADDRESSES = ("base_url", "endpoint_url", "endpoint", "host", "url")
-
-
-def address_field(connection: type[BindingOptions]) -> OptionField | None:
-    """Return the option that says where a provider is."""
-    fields = {field.name: field for field in connection.fields()}
-    return next((fields[name] for name in _ADDRESSES if name in fields), None)
 
 
 def model_field(connection: type[BindingOptions]) -> OptionField | None:
@@ -70,21 +60,21 @@ class Completer:
         return completing(COMPLETIONS.in_time(self.opening, self.timeout))
 
     def role_config(self) -> RoleLLMConfig:
+        # LightRAG logs it, and keeps it.
+        metadata = {
+            "binding": self.binding,
+            "model": self.model,
+            "host": self.opening.setup.address,
+        }
         config: RoleLLMConfig = engines_own("RoleLLMConfig")(
             func=self.function(),
             # None would have it take llm_model_kwargs, which are meant for another model.
             kwargs={},
             max_async=self.max_async,
             timeout=engines_limit(self.timeout),
-            metadata={"binding": self.binding, "model": self.model, "host": self._host()},
+            metadata=metadata,
         )
         return config
-
-    def _host(self) -> str | None:
-        field = address_field(self.opening.provider.connection)
-        host = getattr(self.opening.connection, field.name) if field else None
-        # LightRAG logs it, and keeps it: without the name and password that an address may have.
-        return None if host is None else re.sub(r"^([\w+.-]+://)?[^/]*@", r"\1", str(host))
 
 
 def role_llm_configs(

@@ -12,10 +12,12 @@ from typing import Any
 import attrs
 
 from ragcore._calls.problems import Problems
+from ragcore._discovery.loading import registry
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import (
     BindingOptions,
     Bound,
+    Found,
     OptionField,
     Secret,
     Sources,
@@ -30,6 +32,9 @@ Provider = CompletionProvider | EmbeddingProvider
 Check = Callable[[Iterable[type[BindingOptions]], Sources], Iterable[str]]
 
 ROLES = ("extract", "keyword", "query", "vlm")
+
+# LightRAG's name for two providers at once.
+OPENAI_AND_OLLAMA = "openai-ollama"
 
 
 class LLMVariables(BindingOptions, binding="lightrag_llm"):
@@ -108,6 +113,20 @@ class EmbeddingVariables(BindingOptions, binding="lightrag_embedding"):
 
 
 VARIABLES: tuple[type[BindingOptions], ...] = (LLMVariables, EmbeddingVariables)
+
+
+def unknown_bindings(offers: Iterable[Found]) -> list[str]:
+    """Say which of *offers*, of LightRAG's own variables, name a provider that is not there."""
+    find = {
+        "llm_binding": registry().completion_provider,
+        "embedding_binding": registry().embedding_provider,
+    }
+    problems = Problems()
+    for offer in offers:
+        if offer.field.name in find and offer.raw not in (OPENAI_AND_OLLAMA, "None"):
+            with problems.noted(offer.name):
+                find[offer.field.name](offer.raw)
+    return problems.found
 
 
 @attrs.frozen

@@ -24,6 +24,7 @@ from ragcore.options._binding_options import BindingOptions, imports_classes
 from ragcore.options._checks import Check, Pattern, holds_half
 from ragcore.options._declaration import OptionField, Scope, option, summary_of
 from ragcore.options._group import raise_all
+from ragcore.options._nearest import nearest
 from ragcore.options._prefixes import Prefixes
 from ragcore.options._reading import Bound, Found, Origin, Sources, found, merge, read, refuse_twice
 from ragcore.options._sample import entries, sample
@@ -48,6 +49,7 @@ __all__ = [
     "holds_half",
     "imports_classes",
     "merge",
+    "nearest",
     "option",
     "raise_all",
     "read",

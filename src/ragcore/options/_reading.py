@@ -6,7 +6,6 @@ Each source is asked for each option; the strongest that has one is read, and on
 
 from __future__ import annotations
 
-import difflib
 import os
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ from ragcore.errors import OptionsError
 from ragcore.options._checks import holds_half
 from ragcore.options._declaration import OptionField
 from ragcore.options._group import Group, GroupT, made, raise_all
+from ragcore.options._nearest import nearest
 from ragcore.options._types import Unconvertible, from_text, from_value, says_nothing
 
 Origin = Literal["keyword", "bound", "role", "flag", "environment", ".env"]
@@ -180,6 +180,7 @@ def read(
     environ: Mapping[str, str] | None = None,
     *,
     sources: Sources | None = None,
+    elsewhere: Mapping[str, str] | None = None,
 ) -> list[Any]:
     """
     Make one instance of each of *groups*.
@@ -189,6 +190,7 @@ def read(
         keywords: Must have the declared types; None is "not set".
         environ: Read instead of :data:`os.environ`.
         sources: Read instead of the environment alone.
+        elsewhere: Names that are no options here, and where they are to be said.
 
     Raises:
         OptionsError: With every problem of every group.
@@ -196,7 +198,7 @@ def read(
     groups = list(groups)
     if sources is None:
         sources = Sources() if environ is None else Sources(environ=environ)
-    problems = _unknown(groups, keywords)
+    problems = _unknown(groups, keywords, elsewhere)
     every: list[dict[str, Any]] = []
     for group in groups:
         offers = found(group, keywords, sources)
@@ -239,9 +241,20 @@ def checked(group: type[Group], keywords: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def merge(base: GroupT, keywords: Mapping[str, Any]) -> GroupT:
+def merge(
+    base: GroupT,
+    keywords: Mapping[str, Any],
+    opening: Iterable[type[Group]] = (),
+    elsewhere: Mapping[str, str] | None = None,
+) -> GroupT:
     """
     Return *base* with the call-scoped options of *keywords* set; None leaves one as it is.
+
+    Args:
+        base: What the model has.
+        keywords: What the call says.
+        opening: The groups of other options that are set when a model is opened.
+        elsewhere: Names that are no options, and where they are to be said.
 
     Raises:
         OptionsError: An option is unknown, is model-scoped, or has the wrong type.
@@ -251,12 +264,14 @@ def merge(base: GroupT, keywords: Mapping[str, Any]) -> GroupT:
     group = type(base)
     offers = _said_by(keywords, group)
     values, bad = _values(offers)
+    groups: list[type[Group]] = [group, *opening]
     of_the_model = [
-        f"{name}: is set when the model is opened, not for a single call @ {offer.field.where}"
-        for name, offer in offers.items()
-        if offer.field.scope == "model"
+        f"{field.name}: is set when the model is opened, not for a single call @ {field.where}"
+        for each in groups
+        for field in each.fields()
+        if keywords.get(field.name) is not None and (each is not group or field.scope == "model")
     ]
-    raise_all([*_unknown([group], keywords, only_calls=True), *of_the_model, *bad])
+    raise_all([*_unknown(groups, keywords, elsewhere, only_calls=True), *of_the_model, *bad])
     return made(group, base.asdict() | values)
 
 
@@ -280,6 +295,7 @@ def refuse_twice(options: Group, name: str) -> None:
 def _unknown(
     groups: Iterable[type[Group]],
     keywords: Mapping[str, Any],
+    elsewhere: Mapping[str, str] | None = None,
     *,
     only_calls: bool = False,
 ) -> list[str]:
@@ -289,10 +305,11 @@ def _unknown(
     for name in keywords:
         if name in known:
             continue
-        close = difflib.get_close_matches(name, offered, n=1)
-        cure = (
-            f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(offered))}"
-        )
+        if elsewhere and name in elsewhere:
+            problems.append(f"{name}: {elsewhere[name]}")
+            continue
+        close = nearest(name, offered)
+        cure = f"did you mean {close!r}?" if close else f"there are: {', '.join(sorted(offered))}"
         shown = name if name.isidentifier() else repr(name)
         problems.append(f"{shown}: unknown option; {cure}")
     return problems

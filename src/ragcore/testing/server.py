@@ -250,6 +250,9 @@ class Service:
             writer.close()
 
     async def _reply(self, request: Request, connection: Connection) -> None:
+        if request.method == "HEAD":
+            await connection.respond(405, b"")
+            return
         reply = self.next_reply()
         while isinstance(reply, Delay):
             await asyncio.sleep(reply.seconds)
@@ -284,10 +287,12 @@ async def _until(is_so: Callable[[], bool]) -> None:
 
 
 async def _read(reader: asyncio.StreamReader, connection: int) -> Request | None:
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
+    head = await reader.readline()
+    if b" HTTP/" not in head:
+        # The end, or TLS, which servers without it hang up on.
         return None
+    while not head.endswith(b"\r\n\r\n"):
+        head += await reader.readuntil(b"\n")
     first, *lines = head.decode("latin-1").rstrip().split("\r\n")
     method, path, _ = first.split(" ")
     headers = {

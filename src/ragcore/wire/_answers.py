@@ -84,21 +84,31 @@ def text_and_thoughts(content: object) -> tuple[str, str]:
     Source:
         Parts that think: https://docs.mistral.ai/capabilities/reasoning/
     """
+    return _text_and_thoughts(content, _DEEPEST_CONTENT)
+
+
+def _text_and_thoughts(content: object, depth: int) -> tuple[str, str]:
     match content:
         case None:
             return "", ""
         case str():
             return content, ""
+        case _ if depth == 0:
+            raise UnavailableError("the content of a message is nested too deep")
         case list():
-            parts = [text_and_thoughts(part) for part in content]
+            parts = [_text_and_thoughts(part, depth - 1) for part in content]
             return "".join(text for text, _ in parts), "".join(thought for _, thought in parts)
         case {"type": "thinking" | "reasoning" | "reasoning_text" as kind, **part}:
-            return "", "".join(text_and_thoughts(part.get(kind) or part.get("text")))
+            thoughts = _text_and_thoughts(part.get(kind) or part.get("text"), depth - 1)
+            return "", "".join(thoughts)
         case {"text": text} | {"value": text}:
-            return text_and_thoughts(text)
+            return _text_and_thoughts(text, depth - 1)
         case {"type": str()}:
             return "", ""
     raise UnavailableError(f"what came is no content of a message: {said(content)[0]}")
+
+
+_DEEPEST_CONTENT = 20
 
 
 _WORDS: dict[FinishReason, str] = {

@@ -27,6 +27,9 @@ _BY_STATUS: dict[int, _Kind] = {
     429: errors.RateLimitError,
     501: errors.InvalidRequestError,  # llama.cpp: not started with --embeddings
     504: errors.RequestTimeoutError,
+    505: errors.InvalidRequestError,
+    510: errors.InvalidRequestError,
+    511: errors.InvalidRequestError,  # a network that wants one to sign in first
 }
 
 # What services write as code or type of an error, whatever status they send with it.

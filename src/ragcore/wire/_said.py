@@ -88,9 +88,10 @@ def _parts(name: str, part: object) -> Iterable[tuple[str, object]]:
 
 
 def _shown(body: object) -> str:
-    with suppress(ValueError, RecursionError):
+    try:
         return _line(json.dumps(body, default=str, ensure_ascii=False)) if body else ""
-    return ""
+    except (ValueError, RecursionError):
+        return "JSON that is nested too deep"
 
 
 def _decoded(body: object) -> object:

@@ -194,10 +194,16 @@ def _name(kind: type) -> str:
     return f"{'httpx' if package in _SAME_AS_HTTPX else package}.{kind.__name__}"
 
 
+def _endpoint(exc: BaseException) -> object:
+    # botocore's fields of a message.
+    fields = getattr(exc, "kwargs", None)
+    return fields.get("endpoint_url") if isinstance(fields, dict) else None
+
+
 def _address(exc: BaseException) -> str | None:
     """Return the URL of the request that *exc* carries, without what may be secret in it."""
     with suppress(RuntimeError):  # httpx, where nobody has said which request it was
-        url = str(getattr(getattr(exc, "request", None), "url", ""))
+        url = str(getattr(getattr(exc, "request", None), "url", _endpoint(exc)))
         if match := re.match(r"(https?://)(?:[^/?#]*@)?([^?#]*)", url):
             return match[1] + match[2]
     return None

@@ -22,7 +22,7 @@ from ragcore import (
     UnsupportedError,
     http_error,
 )
-from ragcore.wire import described, translating
+from ragcore.wire import described, translating, transport_error
 
 _SIGN_IN = "pass token= or set HF_TOKEN"
 
@@ -128,9 +128,10 @@ def _offline(model_name: str, _: BaseException) -> RagcoreError:
 
 
 def _unreachable(model_name: str, exc: BaseException) -> RagcoreError:
+    why = transport_error(exc) or described(exc)
     return UnavailableError(
-        f"the model {model_name!r} is not on this machine, and the hub can't be reached "
-        f"({described(exc)}); check the network and endpoint= (HF_ENDPOINT), or name a folder"
+        f"the model {model_name!r} is not on this machine, and the hub can't be reached ({why}); "
+        "check the network and endpoint= (HF_ENDPOINT), or name a folder"
     )
 
 

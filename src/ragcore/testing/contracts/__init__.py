@@ -36,6 +36,8 @@ A contract is a class whose methods are tests. Its subclass says who is asked, a
     class TestEmbedding(HTTPEmbeddingContract):
         case = ACME
 
+A provider that can't have what a test is about says why: ``exempt: ClassVar = {"test_…": "why"}``.
+
 A model that runs on this machine keeps :class:`LocalCompletionContract` or
 :class:`LocalEmbeddingContract`: there the author writes ``opened()``, which opens the model. Both
 kinds build on :class:`CompletionContract` and :class:`EmbeddingContract`, which every model keeps.

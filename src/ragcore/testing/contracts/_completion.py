@@ -19,12 +19,13 @@ from ragcore import (
     CompletionProvider,
     Image,
     JSONSchema,
+    Retry,
     assistant,
     errors,
     user,
 )
 from ragcore._discovery.loading import registry
-from ragcore.testing.contracts._http import HTTPContract, however_it_breaks
+from ragcore.testing.contracts._http import HTTPContract, address_in, however_it_breaks
 from ragcore.testing.contracts._model import ModelContract
 from ragcore.testing.server import Answer, Broken, Failure, Reply
 
@@ -310,10 +311,25 @@ class HTTPCompletionContract(HTTPContract[CompletionModel], CompletionContract):
         options = {} if self.json_schema else {"on_unsupported": "prompt"}
         async with self.asked(Answer('{"author": "Goethe"}'), **options) as (service, model):
             answer = await model.complete("Who?", response_format=SCHEMA)
+            in_words = "object" if model.capabilities.json_object else "prompted"
 
         assert json.loads(answer.text) == {"author": "Goethe"}
-        assert answer.structured == ("native" if self.json_schema else "prompted")
+        assert answer.structured == ("native" if self.json_schema else in_words)
         assert b"author" in service.requests[0].body
+
+    async def test_who_is_not_there_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The error has the address, its option, and the variable that has set it."""
+        async with self.case.serving(self.answer) as service:
+            there, variables = self.case.options(service), self.case.environment(service)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        async with self.model(retry=Retry(attempts=1)) as model:
+            with pytest.raises(errors.UnavailableError) as caught:
+                await self.ask(model)
+
+        assert f"localhost:{service.port}" in str(caught.value)
+        for name in (f"{address_in(there, service)}=", address_in(variables, service)):
+            assert name in str(caught.value)
 
     async def test_the_variables_of_the_service_lead_to_it(
         self, monkeypatch: pytest.MonkeyPatch

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -136,13 +136,17 @@ class HTTPContract(ModelContract[ModelT]):
     case: Case
     answer: Reply
     asked_for: bytes
-    exempt: Mapping[str, str] = {}
+    exempt: ClassVar[Mapping[str, str]] = {}
 
     @pytest.fixture(autouse=True)
     def _exempted(self, request: pytest.FixtureRequest) -> None:
+        self.skip_if_exempt(request.function.__name__)
+
+    def skip_if_exempt(self, test: str) -> None:
+        """Skip the *test* of that name if the provider can't have what it is about."""
         assert [name for name in self.exempt if not hasattr(self, name)] == []
-        if why := self.exempt.get(request.function.__name__):
-            pytest.skip(why)
+        if test in self.exempt:
+            pytest.skip(self.exempt[test])
 
     def model(self, **options: Any) -> AbstractAsyncContextManager[ModelT]:
         """Return the model of *case*, not yet open, with *options*."""
@@ -359,6 +363,22 @@ class HTTPContract(ModelContract[ModelT]):
         assert type(caught.value) is errors.UnavailableError
         assert caught.value.attempts == 3
 
+    async def test_tls_is_not_asked_for_twice_where_nobody_speaks_it(self) -> None:
+        """The server hangs up: the error says how its address begins, after one attempt."""
+        async with self.case.serving(self.answer) as service:
+            options = self.case.to(service)
+            name = address_in(options, service)
+            options[name] = options[name].replace("http:", "https:")
+            async with self.model(**options) as model:
+                with pytest.raises(errors.ProviderError) as caught:
+                    await self.ask(model)
+
+        assert type(caught.value) is errors.ProviderError
+        assert "does not speak TLS" in str(caught.value)
+        assert f"{name}=" in str(caught.value)
+        assert caught.value.attempts == 1
+        assert self.requests(service) == 0
+
     async def test_a_key_is_shown_nowhere(self, caplog: pytest.LogCaptureFixture) -> None:
         """No repr, error, traceback, pickle or log line has it, though the service repeats it."""
         caplog.set_level(logging.DEBUG)
@@ -381,3 +401,8 @@ class HTTPContract(ModelContract[ModelT]):
             _, error = await self.failed(ask, Failure(400, "x" * before + SECRET))
 
             assert SECRET[:12] not in f"{error}{vars(error)}{vars(error.__cause__ or error)}"
+
+
+def address_in(settings: Mapping[str, Any], service: Service) -> str:
+    """Return the name of the one among *settings* that holds the address of *service*."""
+    return next(name for name, value in settings.items() if f":{service.port}" in str(value))
