@@ -161,6 +161,7 @@ async def test_errors_can_be_chosen(error: ProviderError) -> None:
 
     assert (await complete(Script(error), Script("Goethe"), on=added)).text == "Goethe"
     assert (await complete(Script(error), Script("Goethe"), on=[type(error)])).text == "Goethe"
+    assert (await complete(Script(error), Script("Goethe"), on=type(error))).text == "Goethe"
     with pytest.raises(NotFoundError):
         await complete(Script(NotFoundError("gone")), Script("x"), on=[type(error)])
 
@@ -636,11 +637,12 @@ def test_a_model_waits_where_the_others_are_left_alone() -> None:
         assert clock.time >= 20
 
 
-async def test_what_is_about_the_request_is_no_failure_of_the_model() -> None:
+@pytest.mark.parametrize("error", [ContextLengthError("long"), TruncatedResponseError("cut")])
+async def test_what_is_about_the_request_is_no_failure_of_the_model(error: ProviderError) -> None:
     """It has read the request."""
-    long = ContextLengthError("long")
-    first = Script(NotFoundError("x"), NotFoundError("x"), long, NotFoundError("x"), forever="Yes")
-    on = (*ragcore.Fallback.DEFAULT_ON, ContextLengthError)
+    gone = NotFoundError("x")
+    first = Script(gone, gone, error, gone, forever="Yes")
+    on = (*ragcore.Fallback.DEFAULT_ON, type(error))
     async with ragcore.completion(models(first, Script(forever="No"), on=on)) as model:
         answers = [(await model.complete("Who?")).text for _ in range(5)]
 

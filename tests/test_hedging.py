@@ -174,8 +174,10 @@ def test_the_last_failure_comes_out(ask: Any, slow: Any) -> None:
     """There is nobody else to wait for."""
     first, second = Delay(10, AuthenticationError("no")), Delay(2, InvalidRequestError("bad"))
     script = Script(first, second) if ask is complete else Script([first], [second])
-    with FakeClock() as clock, pytest.raises(AuthenticationError):
+    with FakeClock() as clock, pytest.raises(AuthenticationError) as caught:
         clock.run(asked(ask, "a:m", script=script))
+
+    assert caught.value.__notes__ == ["asked beside it: InvalidRequestError: bad [a:m]"]
 
 
 @both

@@ -31,6 +31,7 @@ from ragcore.errors import (
     ProviderError,
     RagcoreError,
     RequestTimeoutError,
+    TruncatedResponseError,
     UnsupportedError,
 )
 from ragcore.hookspecs import CompletionProvider
@@ -44,6 +45,9 @@ _OF_THE_CALL = ("timeout", "hedge_after")
 # Seconds that a model is left after its users, once the loop ends.
 _PATIENCE = 2.0
 
+# What does not say that a model is in trouble.
+_ABOUT_THE_REQUEST = (InvalidRequestError, TruncatedResponseError)
+
 # What a model that is asked in place of another may turn out to be.
 _UNFIT = (UnsupportedError, PluginError)
 
@@ -53,7 +57,7 @@ _UNFIT = (UnsupportedError, PluginError)
 
 def fallback(
     *references: str | tuple[str, Mapping[str, Any]],
-    on: Iterable[type[ProviderError]] = Fallback.DEFAULT_ON,
+    on: type[ProviderError] | Iterable[type[ProviderError]] = Fallback.DEFAULT_ON,
 ) -> Fallback:
     """
     Name models that are asked one after another until one answers; for :func:`ragcore.completion`.
@@ -73,7 +77,7 @@ def fallback(
 
     Args:
         references: ``"provider:model"``, or a tuple of that and the options of this model.
-        on: The errors upon which the next model is asked. Left out: all that are not about the
+        on: The error, or the errors, upon which the next model is asked. Left out: all that are not about the
             request itself, which are :class:`ragcore.InvalidRequestError` and its kinds, and
             :class:`ragcore.TruncatedResponseError`. To add some:
             ``on=(*ragcore.Fallback.DEFAULT_ON, ragcore.ContextLengthError)``.
@@ -81,7 +85,7 @@ def fallback(
     Raises:
         OptionsError: What is given is no reference, or no such error; all problems at once.
     """
-    kinds = tuple(on)
+    kinds = (on,) if isinstance(on, type) else tuple(on)
     problems = [problem for one in references if (problem := _no_reference(one))]
     problems += [problem for kind in kinds if (problem := _no_error(kind))]
     if not references:
@@ -153,7 +157,7 @@ def _check_own(options: Mapping[str, Any]) -> None:
         [
             f"{name}: there is one for all models: give it beside the fallback"
             for name in _OF_THE_CALL
-            if name in options
+            if options.get(name) is not None
         ]
     )
 
@@ -272,8 +276,8 @@ class FallingBack(Around):
         decides = breaker.begin(opening)
         try:
             answer = await self._entered(number)
-        except InvalidRequestError:
-            # It has looked at the request.
+        except _ABOUT_THE_REQUEST:
+            # The model works.
             breaker.succeed(opening)
             raise
         except ProviderError as exc:
@@ -288,16 +292,14 @@ class FallingBack(Around):
         seconds = exchange.deadline.left / (1 + len(self._left()))
         part.wait_longest = 0.0 if self._free() else seconds
         try:
-            async with asyncio.timeout(seconds if exchange.deadline.timeout else None) as scope:
+            async with asyncio.timeout(seconds if exchange.deadline.timeout else None) as share:
                 step = await self._step(number)
                 if not self._left():
                     # The step keeps to the deadline by itself.
-                    scope.reschedule(None)
+                    share.reschedule(None)
                 inner = elsewhere(step, part, exchange)
                 answer = await inner.__aenter__()
         except TimeoutError:
-            if not scope.expired():
-                raise
             with opening.at_the_edge(part.attempts):
                 raise RequestTimeoutError(
                     f"no answer within {seconds:.3g} s, its share of the call's deadline"

@@ -67,6 +67,11 @@ class _Run:
         entered = self.owner.entered
         return entered.done() and not entered.cancelled() and entered.exception() is None
 
+    @property
+    def error(self) -> BaseException | None:
+        entered = self.owner.entered
+        return None if entered.cancelled() else entered.exception()
+
 
 async def _first_good(runs: list[_Run]) -> _Run:
     """Return the first of *runs* that has an answer, or else the last one that fails."""
@@ -78,4 +83,11 @@ async def _first_good(runs: list[_Run]) -> _Run:
         *_, last = [run for run in left if run.owner.entered.done()]
         left = [run for run in left if not run.owner.entered.done()]
         if not left:
+            _note([run for run in runs if run is not last], last)
             return last
+
+
+def _note(others: list[_Run], last: _Run) -> None:
+    for error in filter(None, (other.error for other in others)):
+        if last.error is not None:
+            last.error.add_note(f"asked beside it: {type(error).__name__}: {error}")
