@@ -77,9 +77,9 @@ def fallback(
 
     Args:
         references: ``"provider:model"``, or a tuple of that and the options of this model.
-        on: The error, or the errors, upon which the next model is asked. Left out: all that are not about the
-            request itself, which are :class:`ragcore.InvalidRequestError` and its kinds, and
-            :class:`ragcore.TruncatedResponseError`. To add some:
+        on: The error, or the errors, upon which the next model is asked. Left out: all that are not
+            about the request itself, which are :class:`ragcore.InvalidRequestError` and its kinds,
+            and :class:`ragcore.TruncatedResponseError`. To add some:
             ``on=(*ragcore.Fallback.DEFAULT_ON, ragcore.ContextLengthError)``.
 
     Raises:
