@@ -154,6 +154,12 @@ async def test_what_is_about_the_request_comes_out(error: ProviderError) -> None
     assert other.requests == []
 
 
+async def test_what_the_first_model_cannot_do_comes_out() -> None:
+    """It was chosen for the task."""
+    with pytest.raises(UnsupportedError):
+        await complete(Script(UnsupportedError("no images")), Script("x"))
+
+
 @pytest.mark.parametrize("error", [ContextLengthError("long"), ContentFilterError("rude")])
 async def test_errors_can_be_chosen(error: ProviderError) -> None:
     """Beside those that are usual, or instead."""
@@ -192,13 +198,14 @@ def test_errors_that_make_no_sense_are_refused(on: Any, said: str) -> None:
 
 @both
 @pytest.mark.parametrize("kind", [RateLimitError, UnavailableError])
-def test_a_wait_that_is_asked_for_is_not_waited(ask: Any, kind: Any) -> None:
+@pytest.mark.parametrize("wait", [0.5, 120])
+def test_a_wait_that_is_asked_for_is_not_waited(ask: Any, kind: Any, wait: float) -> None:
     """``Retry-After: 120`` costs one request and no time, where another model is free."""
-    first = Script(forever=kind("later", retry_after=120))
+    first = Script(forever=kind("later", retry_after=wait))
     with FakeClock() as clock:
         answer = clock.run(ask(first, Script("Goethe")))
 
-        assert clock.time < 1
+        assert clock.time < 0.5
     assert answer.text == "Goethe"
     assert len(first.requests) == 1
     assert answer.timings.attempts == 2

@@ -316,8 +316,6 @@ class FallingBack(Around):
 
     def _goes_on(self, number: int, error: RagcoreError) -> bool:
         """Say whether the next model is asked upon *error*."""
-        if self.exchange.deadline.left <= 0:
-            return False
         if isinstance(error, _UNFIT):
             return number > 0
         kinds = self.exchange.opening.falls_on
