@@ -613,6 +613,39 @@ def test_calls_that_were_under_way_do_not_make_the_pause_longer() -> None:
         assert clock.run(calls()) == 30
 
 
+def test_a_model_is_never_left_alone_for_more_than_five_minutes() -> None:
+    """However often it fails."""
+    broken, other = Script(forever=NotFoundError("gone")), Script(forever="Schiller")
+    pauses: list[float] = []
+
+    async def calls() -> None:
+        async with ragcore.completion(models(broken, other)) as model:
+            for _ in range(8):
+                await model.complete("Who?")
+                (trouble,) = breaker.troubles()
+                pauses.append(trouble.pause)
+                await asyncio.sleep(trouble.pause)
+
+    with FakeClock() as clock:
+        clock.run(calls())
+    assert pauses == [0, 0, 30, 60, 120, 240, 300, 300]
+
+
+def test_a_model_that_nobody_asks_any_more_is_forgotten() -> None:
+    """Accounts come and go, and each would stay for as long as the process."""
+
+    async def calls() -> None:
+        for seconds in (300, 600, 0):
+            chain = models(Script(NotFoundError("gone")), Script("Schiller"))
+            async with ragcore.completion(chain) as model:
+                await model.complete("Who?")
+            await asyncio.sleep(seconds)
+
+    with FakeClock() as clock:
+        clock.run(calls())
+    assert len(breaker.troubles()) == 1
+
+
 async def test_a_model_that_is_left_alone_is_asked_last() -> None:
     """A call fails only where all models do."""
     broken = Script(*[NotFoundError("gone")] * 3, "Goethe")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from ragcore import (
     UnavailableError,
     Usage,
 )
-from ragcore.testing import Delay, FakeClock, Script, scripted
+from ragcore.testing import Delay, FakeClock, Script, plugin, scripted
 
 STOP = Chunk(finish_reason="stop", usage=Usage(3, 2))
 SLOW = [Delay(60, "Schiller"), Chunk(finish_reason="stop", usage=Usage(9, 9))]
@@ -145,6 +145,40 @@ def test_the_stream_that_loses_is_closed() -> None:
 
     with FakeClock() as clock:
         clock.run(call())
+
+
+seen: list[Any] = []
+
+
+def noting(step: ragcore.Step) -> ragcore.Step:
+    """Note the answers of calls: once they are here, and at the end."""
+
+    @asynccontextmanager
+    async def noted(exchange: ragcore.Exchange) -> AsyncIterator[Any]:
+        async with step(exchange) as answer:
+            seen.append(exchange.answer)
+            yield answer
+        seen.append(exchange.answer)
+
+    return noted
+
+
+class Noting:
+    @ragcore.hookimpl
+    def ragcore_layers(self) -> list[ragcore.Layer]:
+        return [ragcore.Layer(name="noting", around="call", wrap=f"{__name__}:noting")]
+
+
+def test_layers_around_the_call_see_the_answer_that_counts() -> None:
+    """Of a stream once it was read."""
+    seen.clear()
+    whole = Script(Delay(60, "late"), "Goethe")
+    pieces = Script(SLOW, ["Goethe", STOP])
+    with FakeClock() as clock, plugin(Noting(), distribution="noting"):
+        clock.run(asked(complete, "a:m", script=whole))
+        clock.run(asked(stream, "a:m", script=pieces))
+
+    assert [answer and answer.text for answer in seen] == ["Goethe", "Goethe", None, "Goethe"]
 
 
 # --- failures -------------------------------------------------------------------------------
