@@ -4,6 +4,7 @@ import logging
 import pickle
 from typing import Any
 
+import httpx2
 import pytest
 from anthropic_double import KEY, MODEL, AnthropicService, asked
 
@@ -35,6 +36,15 @@ async def test_variables_of_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert token == "Bearer the-token"
     assert key == "Bearer the-key"
+
+
+async def test_the_hosts_limits_are_the_only_ones() -> None:
+    """The SDK's would end a call after ten minutes, whatever the user has set."""
+    async with connect(AnthropicOptions(api_key=ragcore.Secret("k"))) as client:
+        limits = client.timeout
+
+    assert isinstance(limits, httpx2.Timeout)
+    assert (limits.read, limits.write, limits.pool) == (None, None, None)
 
 
 async def test_what_is_passed_beats_variables(monkeypatch: pytest.MonkeyPatch) -> None:

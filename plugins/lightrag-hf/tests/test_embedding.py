@@ -34,6 +34,7 @@ from transformers import (
     XLMRobertaModel,
 )
 
+import ragcore
 from lightrag_hf import _reading
 from lightrag_hf._describe import describe
 from lightrag_hf._embedding import open_embedding
@@ -351,6 +352,28 @@ async def test_saved_dimensions_are_kept(tmp_path: Path) -> None:
 
     assert_close(found.vectors, reference(model, ["alpha"]))
     assert describe(str(model), HFEmbeddingOptions()) == (12, 64)
+
+
+@pytest.mark.parametrize("normalises", [True, False])
+async def test_vectors_are_cut_to_the_length_that_is_asked_for(
+    tmp_path: Path, normalises: bool
+) -> None:
+    """As Matryoshka models are trained for; what has the length 1 has it again."""
+    extra = [modules.Normalize()] if normalises else []
+    model = tiny_library_model(tmp_path, "mean", extra)
+    whole = (await embed(model, ["alpha", "beta"])).vectors
+
+    async with ragcore.embedding(f"hf:{model}") as opened:
+        cut = (await opened.embed(["alpha", "beta"], dimensions=12)).vectors
+        same = (await opened.embed(["alpha", "beta"], dimensions=whole.shape[1])).vectors
+        with pytest.raises(InvalidRequestError, match="can be cut to less, not to 999"):
+            await opened.embed(["alpha"], dimensions=999)
+
+    expected = whole[:, :12]
+    if normalises:
+        expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    assert_close(cut, expected)
+    assert_close(same, whole)
 
 
 async def test_an_unknown_module_is_named(tmp_path: Path) -> None:

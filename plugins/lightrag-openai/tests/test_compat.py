@@ -21,6 +21,7 @@ from lightrag_openai import (
     openai_embed,
 )
 from ragcore import AuthenticationError, OptionsError, Retry
+from ragcore.lightrag import from_env
 from ragcore.testing.contracts import SECRET
 from ragcore.testing.server import Answer, Failure, Vectors
 
@@ -98,6 +99,30 @@ async def test_client_configs_are_options() -> None:
 
     [request] = service.requests
     assert request.headers["x-team"] == "blue"
+
+
+async def test_lightrags_binding_of_the_responses_api_is_known() -> None:
+    """The same account, its own options, another API."""
+    async with OpenAI(Answer("Goethe")).running() as service:
+        handed = from_env(
+            {
+                "LLM_BINDING": "openai_responses",
+                "LLM_MODEL": "gpt-4o",
+                "LLM_BINDING_HOST": service.base_url,
+                "LLM_BINDING_API_KEY": SECRET,
+                "OPENAI_RESPONSES_LLM_TEMPERATURE": "0.5",
+                "OPENAI_LLM_TEMPERATURE": "1",
+                "EMBEDDING_BINDING": "openai",
+                "EMBEDDING_MODEL": "text-embedding-3-small",
+                "OPENAI_API_KEY": SECRET,
+            }
+        )
+        answer = await handed["llm_model_func"]("Who?")
+
+    [request] = service.requests
+    assert answer == "Goethe"
+    assert request.path == "/v1/responses"
+    assert request.json["temperature"] == 0.5
 
 
 async def test_azures_deployment_goes_before_the_model(monkeypatch: pytest.MonkeyPatch) -> None:

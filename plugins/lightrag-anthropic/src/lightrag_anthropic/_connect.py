@@ -14,9 +14,8 @@ from lightrag_anthropic.options import BASE_URL, MAX_CONNECTIONS, AnthropicOptio
 from ragcore import OptionsError
 from ragcore.wire import sent
 
-# Seconds; the host's deadline is the one that is meant to fire, this one is for who sets none.
-# Between two pieces of an answer nothing may come for as long as a model thinks.
-_TIMEOUT = httpx2.Timeout(600.0, connect=10.0)
+# The host's limits hold for all but this: nobody is there who has not answered by then.
+_TIMEOUT = httpx2.Timeout(None, connect=10.0)  # seconds
 
 
 @asynccontextmanager

@@ -56,7 +56,7 @@ def ragcore_embedding_providers() -> Iterator[EmbeddingProvider]:
         options=HFEmbeddingOptions,
         connect="lightrag_hf._connect:connect",
         backend="lightrag_hf._embedding:open_embedding",
-        capabilities=Capabilities(input_type=True),
+        capabilities=Capabilities(dimensions=True, input_type=True),
         retry=_RETRY,
         loggers=LOGGERS,
         tokenizer="lightrag_hf._tokenizer:open_tokenizer",

@@ -48,7 +48,7 @@ def identity(
         "dtype": _dtype(recipe.transformer, options),
         "quantization": options.quantization,
         "pooling": "+".join(recipe.pooling),
-        "normalize": any(stage.kind == "Normalize" for stage in recipe.stages),
+        "normalize": recipe.is_normalised,
         "max_length": recipe.max_length,
         "query_prompt": recipe.prompt("query"),
         "document_prompt": recipe.prompt("document"),

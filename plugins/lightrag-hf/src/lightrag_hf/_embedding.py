@@ -10,7 +10,7 @@ import numpy as np
 
 from lightrag_hf._encoder import Encoder
 from lightrag_hf._errors import overflow, translated
-from lightrag_hf._forward import Row
+from lightrag_hf._forward import Row, Vectors
 from lightrag_hf._models import lent_encoder
 from lightrag_hf.options import HFEmbeddingOptions, HFOptions
 from ragcore import (
@@ -58,8 +58,27 @@ class HFEmbedding:
             vectors = await asyncio.wrap_future(encoder.forward.submit(rows))
         if not np.isfinite(vectors).all():
             raise overflow(self._model_name)
+        if request.dimensions is not None:
+            vectors = self._cut(vectors, request.dimensions)
         usage = Usage(sum(len(row.ids) for row in rows))
         return Embeddings(vectors, usage=usage, truncated=cut, model=self._model_name)
+
+    def _cut(self, vectors: Vectors, dimensions: int) -> Vectors:
+        """Keep the first numbers of each, which is what Matryoshka models are trained for."""
+        own = vectors.shape[1]
+        if dimensions > own:
+            raise InvalidRequestError(
+                f"dimensions: the vectors of {self._model_name!r} have {own}, and can be cut to "
+                f"less, not to {dimensions}"
+            )
+        if dimensions == own:
+            return vectors
+        cut = vectors[:, :dimensions]
+        if not self._encoder.is_normalised:
+            return cut
+        lengths = np.linalg.norm(cut, axis=1, keepdims=True)
+        unit: Vectors = cut / np.maximum(lengths, np.finfo(np.float32).tiny)
+        return unit
 
     def _check(self, rows: Sequence[Row], too_long: Sequence[int]) -> None:
         if too_long:

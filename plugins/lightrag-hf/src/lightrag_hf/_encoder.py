@@ -32,6 +32,7 @@ class Encoder:
         reader: Texts to rows.
         reading: The threads in which texts are read, so that a long one delays nobody else.
         forward: Rows to vectors.
+        is_normalised: Whether vectors have the length 1.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Encoder:
         self._pooling = recipe.pooling
         self._layers = [layer_of(stage, self._device) for stage in recipe.stages]
         self._kept = slice(recipe.cut_dimensions)
+        self.is_normalised = recipe.is_normalised
         is_cpu = self._device.type == "cpu"
         usual_tokens = _CPU_BATCH_TOKENS if is_cpu else _ACCELERATOR_BATCH_TOKENS
         self._empty_cache = functools.partial(empty_cache, self._device)

@@ -121,6 +121,11 @@ class Recipe:
     model_arguments: Mapping[str, Any] = attrs.field(factory=dict)
     tokenizer_arguments: Mapping[str, Any] = attrs.field(factory=dict)
 
+    @property
+    def is_normalised(self) -> bool:
+        """Whether vectors have the length 1."""
+        return any(stage.kind == "Normalize" for stage in self.stages)
+
     def prompt(self, input_type: InputType) -> str:
         """Return what stands before a text of that type; the model's default if it has none."""
         names = [*_PROMPT_NAMES[input_type], self.default_prompt_name or ""]

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from lightrag_openai._compatible import Compatible, compatible, provider_of, records
 from lightrag_openai._endpoint import AZURE, OPENAI, Endpoint
 from lightrag_openai._rows import ROWS
@@ -12,6 +14,7 @@ from lightrag_openai.options import (
     OpenAIEmbeddingOptions,
     OpenAILLMOptions,
     OpenAIOptions,
+    OpenAIResponsesLLMOptions,
 )
 from ragcore import CompletionProvider, EmbeddingProvider, hookimpl
 
@@ -37,6 +40,7 @@ __all__ = [
     "OpenAIEmbeddingOptions",
     "OpenAILLMOptions",
     "OpenAIOptions",
+    "OpenAIResponsesLLMOptions",
     "azure_openai_complete",
     "azure_openai_complete_if_cache",
     "azure_openai_embed",
@@ -79,6 +83,11 @@ def __getattr__(name: str) -> Any:
 def _providers() -> Iterator[Compatible]:
     options = OpenAILLMOptions, OpenAIEmbeddingOptions
     yield records(OPENAI, "connect", (OpenAIOptions, OpenAIOptions), options)
+    # LightRAG's name for the same account, asked by the Responses API.
+    by_responses = attrs.evolve(OPENAI, name="openai-responses", embeds=False)
+    accounts = OpenAIOptions, OpenAIOptions
+    answers = OpenAIResponsesLLMOptions, OpenAIEmbeddingOptions
+    yield records(by_responses, "connect", accounts, answers, aliases=("openai_responses",))
     azure = AzureOpenAIOptions, AzureEmbeddingOptions
     yield records(AZURE, "connect_azure", azure, options, aliases=("azure_openai",))
     yield from map(provider_of, ROWS)

@@ -208,6 +208,14 @@ class OpenAILLMOptions(ChatOptions, OpenAISampling, binding="openai_llm"):
     """How a model of OpenAI or Azure OpenAI answers."""
 
 
+class OpenAIResponsesLLMOptions(ChatOptions, OpenAISampling, binding="openai_responses_llm"):
+    """How a model of OpenAI answers where LightRAG's binding is ``openai_responses``."""
+
+    api: Literal["chat", "responses"] = option(
+        "Which API is asked: Chat Completions, or OpenAI's Responses.", default="responses"
+    )
+
+
 class VectorOptions(Prefixes):
     """How texts become vectors; what is unset is the service's own default."""
 
