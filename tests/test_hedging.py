@@ -253,6 +253,46 @@ def test_a_cancelled_call_leaves_nothing(ask: Any, slow: Any, seconds: float) ->
     assert len(script.requests) == (1 if seconds < 5 else 2)
 
 
+def unhurried(step: ragcore.Step) -> ragcore.Step:
+    """Take ten seconds to end an attempt that is cancelled."""
+
+    @asynccontextmanager
+    async def slowly(exchange: ragcore.Exchange) -> AsyncIterator[Any]:
+        try:
+            async with step(exchange) as answer:
+                yield answer
+        except asyncio.CancelledError:
+            await asyncio.sleep(10)
+            raise
+
+    return slowly
+
+
+class Unhurried:
+    @ragcore.hookimpl
+    def ragcore_layers(self) -> list[ragcore.Layer]:
+        return [ragcore.Layer(name="slow", around="attempt", wrap=f"{__name__}:unhurried")]
+
+
+def test_a_call_that_is_cancelled_while_the_other_ends_leaves_nothing() -> None:
+    """The stream that has answered is closed, too."""
+    script = Script(SLOW, ["Goethe", STOP])
+
+    async def call() -> None:
+        async with ragcore.completion("a:m", script=script, hedge_after=5) as model:
+            before = running()
+            task = asyncio.create_task(stream(model))
+            await asyncio.sleep(7)
+            task.cancel()
+            await asyncio.sleep(20)
+            assert task.cancelled()
+            assert running() == before
+
+    with FakeClock() as clock, plugin(Unhurried(), distribution="slow"):
+        clock.run(call())
+    assert script.abandoned == 1
+
+
 async def test_a_stream_that_is_left_early_is_closed() -> None:
     """As without."""
     script = Script(["Goe", "the", STOP])

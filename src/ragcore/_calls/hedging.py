@@ -40,10 +40,10 @@ class Hedging(Around):
                 runs.append(_Run(self.step, self.exchange, tried))
             self.winner = await _first_good(runs)
             answer = await self.winner.owner.value()
-        finally:
-            for run in runs:
-                if run is not self.winner:
-                    await run.owner.release()
+            await _release([run for run in runs if run is not self.winner])
+        except BaseException:
+            await _release(runs)
+            raise
         self.exchange.answer = self.winner.part.answer
         return answer
 
@@ -71,6 +71,14 @@ class _Run:
     def error(self) -> BaseException | None:
         entered = self.owner.entered
         return None if entered.cancelled() else entered.exception()
+
+
+async def _release(runs: list[_Run]) -> None:
+    for run in runs:
+        # Also if nobody waits for its end, since the call is cancelled meanwhile.
+        run.owner.end()
+    for run in runs:
+        await run.owner.release()
 
 
 async def _first_good(runs: list[_Run]) -> _Run:
