@@ -374,6 +374,35 @@ def test_options_of_a_provider_go_with_their_reference() -> None:
         pass
 
 
+def test_a_budget_goes_with_its_reference() -> None:
+    """One account that is held back would hold back the others."""
+    with (
+        pytest.raises(OptionsError, match="limits: a budget is that of one account"),
+        ragcore.sync.completion(models(Script()), limits=ragcore.Limits(2)),
+    ):
+        pass
+
+
+def test_a_budget_that_is_held_back_is_not_waited_for() -> None:
+    """The service has told another call to wait; a later model is free."""
+    limits = ragcore.Limits(2)
+    first, other = Script(RateLimitError("later", retry_after=120)), Script(forever="Goethe")
+    chain = ragcore.fallback(
+        ("a:m", {"script": first, "limits": limits}), ("b:m", {"script": other})
+    )
+
+    async def calls() -> None:
+        async with ragcore.completion(chain) as model:
+            for _ in range(2):
+                assert (await model.complete("Who?")).provider == "b"
+
+    with FakeClock() as clock:
+        clock.run(calls())
+
+        assert clock.time < 1
+    assert len(first.requests) == 1
+
+
 async def test_options_travel_with_their_reference() -> None:
     """The host's own, given beside the fallback, go to all."""
     first, other = Script(NotFoundError("gone")), Script("x")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragcore import retry_after
+from ragcore import UnavailableError, http_error, retry_after
 
 NOON = "Sat, 21 Nov 2026 12:00:00 GMT"
 
@@ -72,3 +72,47 @@ def test_nothing_makes_it_fail(headers: dict[str, str]) -> None:
     seconds = retry_after(headers)
 
     assert seconds is None or seconds >= 0
+
+
+# --- headers about limits -------------------------------------------------------------------
+
+USED_UP: list[tuple[dict[str, str], float | None]] = [
+    ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "120ms"}, 0.12),
+    ({"X-RateLimit-Remaining-Tokens": "0", "X-RateLimit-Reset-Tokens": "6m0.5s"}, 360.5),
+    ({"x-ratelimit-remaining-requests": "7", "x-ratelimit-reset-requests": "1d"}, None),
+    ({"x-ratelimit-remaining-requests": "0"}, None),
+    ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "soon"}, None),
+    ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1" * 5000}, None),
+]
+
+
+@pytest.mark.parametrize(("headers", "seconds"), USED_UP)
+def test_a_limit_that_is_used_up_says_when_it_is_reset(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    """Where a 429 has no Retry-After; limits that have something left are no matter."""
+    assert http_error(429, "slow down", headers=headers).retry_after == seconds
+    both = {**headers, "Retry-After": "2"}
+    assert http_error(429, "slow down", headers=both).retry_after == 2
+
+
+def test_the_last_limit_that_is_reset_counts() -> None:
+    """As Anthropic tells of several, by a time."""
+    soon, later = (datetime.now(UTC) + timedelta(seconds=n) for n in (10, 60))
+    headers = {
+        "anthropic-ratelimit-requests-remaining": "0",
+        "anthropic-ratelimit-requests-reset": soon.isoformat(),
+        "anthropic-ratelimit-input-tokens-remaining": "0",
+        "anthropic-ratelimit-input-tokens-reset": later.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+    assert http_error(429, "slow down", headers=headers).retry_after == pytest.approx(60, abs=2)
+
+
+def test_a_limit_says_nothing_of_other_errors() -> None:
+    """A service that is down is not asked later because a limit is used up, too."""
+    headers, _ = USED_UP[0]
+    error = http_error(503, "down", headers=headers)
+
+    assert isinstance(error, UnavailableError)
+    assert error.retry_after is None

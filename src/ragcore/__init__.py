@@ -19,6 +19,7 @@ from ragcore._calls.layers import Step
 from ragcore._calls.models import completion, embedding, list_models, providers
 from ragcore._calls.stream import CompletionStream
 from ragcore._discovery.registry import BrokenPlugin, Installed, ProviderInfo
+from ragcore._limits import Limits
 from ragcore._records import (
     Capabilities,
     Chunk,
@@ -119,6 +120,7 @@ __all__ = [
     "JSONObject",
     "JSONSchema",
     "Layer",
+    "Limits",
     "Message",
     "NotFoundError",
     "OptionsError",

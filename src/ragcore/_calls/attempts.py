@@ -50,6 +50,7 @@ class Attempts:
         retrying: Seconds from the first one's start to the last one's.
         last_error: What the last failed one raised.
         call: Those of the whole call, where these are one model's part of it; they count there too.
+        number: Its place in the line of a budget, which it keeps when it tries again.
     """
 
     count: int = 0
@@ -57,6 +58,7 @@ class Attempts:
     retrying: float = 0.0
     last_error: TransientError | None = None
     call: Attempts | None = None
+    number: int | None = None
     _first: float = attrs.field(init=False, default=0.0)
 
     def begin(self) -> None:

@@ -52,6 +52,7 @@ class CompletionModel(Model[CompletionProvider]):
         system: str | None = None,
         max_output_tokens: int | None = None,
         timeout: float | None = None,  # noqa: ASYNC109
+        priority: int = 0,
         **options: Any,
     ) -> ParsedCompletion[ParsedT]: ...
 
@@ -64,6 +65,7 @@ class CompletionModel(Model[CompletionProvider]):
         system: str | None = None,
         max_output_tokens: int | None = None,
         timeout: float | None = None,  # noqa: ASYNC109
+        priority: int = 0,
         **options: Any,
     ) -> Completion: ...
 
@@ -75,6 +77,7 @@ class CompletionModel(Model[CompletionProvider]):
         system: str | None = None,
         max_output_tokens: int | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  # the deadline of all attempts together
+        priority: int = 0,
         **options: Any,
     ) -> Completion:
         """
@@ -90,6 +93,8 @@ class CompletionModel(Model[CompletionProvider]):
             max_output_tokens: Upper bound of the answer, in tokens; None for the model's.
             timeout: Deadline in seconds, retries and waits included; 0 for none, None for the
                 model's.
+            priority: Its place in the line where :class:`ragcore.Limits` have calls wait: the least
+                number goes first.
             options: Options of the provider with ``scope="call"``.
 
         Raises:
@@ -100,7 +105,7 @@ class CompletionModel(Model[CompletionProvider]):
         """
         deadline = self._deadline(timeout)
         asked = self._asked(messages, system, response_format, max_output_tokens, options)
-        exchange = Exchange.begun(self._opening, asked, deadline)
+        exchange = self._begun(asked, deadline, priority)
         async with self._call(exchange) as answer:
             if not isinstance(answer, Completion):
                 raise self._opening.wrong_type("a layer", answer, "a Completion")
@@ -114,6 +119,7 @@ class CompletionModel(Model[CompletionProvider]):
         system: str | None = None,
         max_output_tokens: int | None = None,
         timeout: float | None = None,
+        priority: int = 0,
         **options: Any,
     ) -> AbstractAsyncContextManager[CompletionStream]:
         """
@@ -133,7 +139,7 @@ class CompletionModel(Model[CompletionProvider]):
         def begin() -> Exchange:
             deadline = self._deadline(timeout)
             asked = self._asked(messages, system, response_format, max_output_tokens, options)
-            return Exchange.begun(self._opening, asked, deadline, streams=True)
+            return self._begun(asked, deadline, priority, streams=True)
 
         return Entering(
             self._streamed(begin), "async with model.stream(…) as chunks: async for chunk in chunks"

@@ -83,6 +83,7 @@ class EmbeddingModel(Model[EmbeddingProvider]):
         truncate: Truncate = "error",
         dimensions: int | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  # the deadline of all attempts together
+        priority: int = 0,
         **options: Any,
     ) -> Embeddings:
         """
@@ -97,6 +98,8 @@ class EmbeddingModel(Model[EmbeddingProvider]):
             dimensions: Length of a vector, for models that can choose; None for the model's.
             timeout: Deadline in seconds, retries and waits included; 0 for none, None for the
                 model's.
+            priority: Its place in the line where :class:`ragcore.Limits` have calls wait: the least
+                number goes first.
             options: Options of the provider with ``scope="call"``.
 
         Returns:
@@ -111,7 +114,7 @@ class EmbeddingModel(Model[EmbeddingProvider]):
         """
         deadline = self._deadline(timeout)
         asked = AskedEmbedding(_checked_texts(texts), input_type, truncate, dimensions, options)
-        exchange = Exchange.begun(self._opening, asked, deadline)
+        exchange = self._begun(asked, deadline, priority)
         if not asked.texts:
             return _nothing()
         async with self._call(exchange) as found:

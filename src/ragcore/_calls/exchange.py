@@ -47,6 +47,7 @@ class Exchange:
         streams: Whether a completion is wanted piece by piece.
         wait_longest: Seconds that are worth waiting if the service asks for a wait: fewer where
             another model can be asked.
+        priority: Where the call stands in the line of a budget; the least goes first.
         answer: The whole answer, once it is there; of a stream, once it was read to its end.
         tried: The models of a fallback that were asked, by their numbers, where two calls that are
             made at once share it.
@@ -58,6 +59,7 @@ class Exchange:
     attempts: Attempts = attrs.field(factory=Attempts, kw_only=True)
     streams: bool = attrs.field(default=False, kw_only=True)
     wait_longest: float = attrs.field(default=float("inf"), kw_only=True)
+    priority: int = attrs.field(default=0, kw_only=True)
     answer: Completion | Embeddings | None = attrs.field(default=None, kw_only=True)
     asked: Asked = attrs.field(kw_only=True, repr=False)
     ways: tuple[Way, ...] = attrs.field(default=(), kw_only=True, repr=False)
@@ -66,15 +68,31 @@ class Exchange:
 
     @classmethod
     def begun(
-        cls, opening: Opening[Any], asked: Asked, deadline: Deadline, *, streams: bool = False
+        cls,
+        opening: Opening[Any],
+        asked: Asked,
+        deadline: Deadline,
+        *,
+        streams: bool = False,
+        priority: int = 0,
     ) -> Exchange:
         """Begin to ask the model of *opening* for what is *asked*."""
         request, ways = asked.fitted(opening)
-        return cls(opening, request, deadline=deadline, streams=streams, asked=asked, ways=ways)
+        return cls(
+            opening,
+            request,
+            deadline=deadline,
+            streams=streams,
+            priority=priority,
+            asked=asked,
+            ways=ways,
+        )
 
     def elsewhere(self, opening: Opening[Any]) -> Exchange:
         """Begin to ask another model the same, until the same deadline."""
-        exchange = Exchange.begun(opening, self.asked, self.deadline, streams=self.streams)
+        exchange = Exchange.begun(
+            opening, self.asked, self.deadline, streams=self.streams, priority=self.priority
+        )
         exchange.attempts.call = self.attempts
         return exchange
 

@@ -143,6 +143,11 @@ def resolve(
 def _shared(options: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
     """Return those of *options* that go to every model: the host's own."""
     names = {field.name for field in HostCompletionOptions.fields()}
+    if options.get("limits") is not None:
+        problems.add(
+            "limits: a budget is that of one account: give each reference its own, as in "
+            "fallback(('PROVIDER:MODEL', {'limits': …}), …)"
+        )
     for name in options:
         if name not in names and options[name] is not None:
             problems.add(

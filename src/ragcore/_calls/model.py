@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Generic, Self
 
 from ragcore._calls.attempts import Attempts, Deadline, checked_timeout
-from ragcore._calls.exchange import Exchange
+from ragcore._calls.exchange import Asked, Exchange
 from ragcore._calls.fallback import Later, later_models
 from ragcore._calls.layers import (
     Answering,
@@ -22,9 +22,11 @@ from ragcore._calls.layers import (
     installed_layers,
     layered,
 )
+from ragcore._calls.limits import Limited
 from ragcore._calls.opening import Opening, ProviderT
 from ragcore._calls.persist import persist
 from ragcore._records import Capabilities
+from ragcore.errors import OptionsError
 from ragcore.hookspecs import Tokenizer
 
 
@@ -48,7 +50,9 @@ class Model(Generic[ProviderT]):
         self._backend = backend
         self._is_closed = False
         self._process = os.getpid()
-        attempt = layered(self._attempt, [*around_attempt, Timed.layer, Schemed.layer, Edge.layer])
+        limited: list[Wrap] = [] if opening.limits is None else [Limited.layer]
+        own: list[Wrap] = [*limited, Timed.layer, Schemed.layer, Edge.layer]
+        attempt = layered(self._attempt, [*around_attempt, *own])
         one = layered(self._ring(attempt), [Logged.layer, Answering.layer])
         self._own = layered(one, self._beside(later))
         self._call = layered(self._own, around_call)
@@ -127,6 +131,14 @@ class Model(Generic[ProviderT]):
     def _beside(self, later: Sequence[Later]) -> Sequence[Wrap]:
         """Return the layers that ask more than once, or one of the *later* models."""
         return ()
+
+    def _begun(
+        self, asked: Asked, deadline: Deadline, priority: int, *, streams: bool = False
+    ) -> Exchange:
+        """Begin to ask for what is *asked*."""
+        if type(priority) is not int:
+            raise OptionsError(f"priority: {priority!r} is not a whole number")
+        return Exchange.begun(self._opening, asked, deadline, streams=streams, priority=priority)
 
     def _deadline(self, timeout: float | None) -> Deadline:
         if self._process != os.getpid():

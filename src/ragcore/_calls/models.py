@@ -16,6 +16,7 @@ from ragcore._calls.model import listed
 from ragcore._calls.opening import resolve_embedding, resolve_service
 from ragcore._discovery.loading import registry
 from ragcore._discovery.registry import Installed
+from ragcore._limits import Limits
 from ragcore._records import Fallback, OnUnsupported, Retry
 
 
@@ -25,6 +26,7 @@ def completion(
     timeout: float | None = None,
     retry: Retry | None = None,
     hedge_after: float | None = None,
+    limits: Limits | None = None,
     on_unsupported: OnUnsupported | None = None,
     max_output_tokens: int | None = None,
     **options: Any,
@@ -45,6 +47,7 @@ def completion(
         hedge_after: Seconds after which a call that has no answer, or no first chunk, is made once
             more beside the first, by the next model of a fallback if there is one; whichever
             answers first counts.
+        limits: The budget that calls draw on; None for what the options say of the account's.
         on_unsupported: What the model can't do is refused (``"error"``), left out with a line in
             the log (``"warn"``), or asked for in words where that is possible (``"prompt"``).
         max_output_tokens: Upper bound of an answer, in tokens.
@@ -60,6 +63,7 @@ def completion(
         "timeout": timeout,
         "retry": retry,
         "hedge_after": hedge_after,
+        "limits": limits,
         "on_unsupported": on_unsupported,
         "max_output_tokens": max_output_tokens,
         **options,
@@ -75,6 +79,7 @@ def embedding(
     *,
     timeout: float | None = None,
     retry: Retry | None = None,
+    limits: Limits | None = None,
     on_unsupported: OnUnsupported | None = None,
     batch_size: int | None = None,
     max_concurrency: int | None = None,
@@ -93,6 +98,7 @@ def embedding(
         reference: ``"provider:model"``.
         timeout: Deadline of a call in seconds, everything included; 0 for none.
         retry: How persistent a request is; None for as the provider says.
+        limits: The budget that calls draw on; None for what the options say of the account's.
         on_unsupported: What the model can't do is refused (``"error"``), or left out with a line
             in the log (``"warn"``, ``"prompt"``).
         batch_size: Texts in one request; None for as many as the provider takes.
@@ -109,6 +115,7 @@ def embedding(
     given = {
         "timeout": timeout,
         "retry": retry,
+        "limits": limits,
         "on_unsupported": on_unsupported,
         "batch_size": batch_size,
         "max_concurrency": max_concurrency,

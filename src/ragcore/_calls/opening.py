@@ -31,6 +31,7 @@ from ragcore._discovery.host_options import (
 )
 from ragcore._discovery.loading import registry
 from ragcore._discovery.misspelt import tell_misspelt_once
+from ragcore._limits import Limits, limits_of_account
 from ragcore._records import Capabilities, Fallback, Retry, Rung
 from ragcore.errors import OptionsError, PluginError, ProviderError, UnsupportedError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
@@ -88,6 +89,15 @@ class Service(Generic[ProviderT]):
         """How persistent a call is."""
         retry: Retry = self.host.persistence(self.provider.retry)
         return retry
+
+    @functools.cached_property
+    def limits(self) -> Limits | None:
+        """The budget that calls draw on; None without limits."""
+        limits: Limits | None = self.host.limits
+        numbers = self.host.limits_of_account()
+        if limits is not None or not numbers:
+            return limits
+        return limits_of_account((self.provider.name, self.connection), numbers)
 
     @functools.cached_property
     def secrets(self) -> tuple[Secret, ...]:

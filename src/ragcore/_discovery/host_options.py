@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
+from ragcore._limits import Limits
 from ragcore._records import OnUnsupported, Retry
 from ragcore.hookspecs import hookimpl
 from ragcore.options import BindingOptions, option
 
 _PROVIDERS = "as the provider says"
+_OF_AN_ACCOUNT = ("concurrency", "requests_per_minute", "tokens_per_minute")
 
 
 class HostOptions(BindingOptions, binding="ragcore"):
@@ -69,11 +71,33 @@ class HostOptions(BindingOptions, binding="ragcore"):
         minimum=0,
         provider_default=_PROVIDERS,
     )
+    limits: Limits | None = option(
+        "The budget that calls draw on; it goes before the options that say parts of it.",
+        default=None,
+        env=None,
+    )
+    concurrency: int | Literal["auto"] | None = option(
+        "Attempts of an account under way at once, in this process; 'auto' finds what the service "
+        "takes.",
+        default=None,
+        minimum=1,
+    )
+    requests_per_minute: float | None = option(
+        "Attempts of an account in any 60 seconds, in this process.", default=None, minimum=1
+    )
+    tokens_per_minute: float | None = option(
+        "Tokens of an account in any 60 seconds, in this process.", default=None, minimum=1
+    )
     on_unsupported: OnUnsupported = option(
         "What the model can't do: 'error' refuses, 'warn' leaves it out with a line in the log, "
         "'prompt' asks for it in words where that is possible.",
         default="error",
     )
+
+    def limits_of_account(self) -> dict[str, Any]:
+        """Return the limits that are set one by one, as :class:`ragcore.Limits` takes them."""
+        values = {name: getattr(self, name) for name in _OF_AN_ACCOUNT}
+        return {name: value for name, value in values.items() if value is not None}
 
     def persistence(self, default: Retry) -> Retry:
         """Return how persistent a call is: *retry*, or else *default* but for what is set."""
@@ -140,7 +164,7 @@ CALLS: dict[type[HostOptions], tuple[str, tuple[str, ...]]] = {
 # No provider's option may have such a name, or one of the host's.
 CALL_PARAMETERS = (
     *(n for _, names in CALLS.values() for n in names),
-    "limits",
+    "priority",
     "reference",
     "self",
 )

@@ -12,7 +12,7 @@ from ragcore._calls.stream import CompletionStream
 from ragcore._records import Fallback, Image, JSONObject, Message, user
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
-from ragcore.lightrag._keeper import COMPLETIONS
+from ragcore.lightrag._keeper import COMPLETIONS, USERS, WORK
 from ragcore.lightrag._telling import Telling, begun, engines_errors
 from ragcore.options import Sources, raise_all
 
@@ -44,6 +44,8 @@ def llm_model_func(reference: str | Fallback, **options: Any) -> CompletionFunct
         A coroutine function ``(prompt, system_prompt=None, history_messages=None, **arguments)``
         that returns a ``str``; ``TruncatedResponse``, which LightRAG does not cache, if it was cut;
         or an asynchronous iterator of non-empty ``str`` with ``stream=True``, if the model streams.
+        Where limits have calls wait, users' questions (with *stream* or *enable_cot*) go before
+        LightRAG's work on documents.
         Call-scoped options of the provider are arguments too, as in ``llm_model_kwargs``. A list of
         OpenAI's ``messages=`` takes the place of prompt, system prompt, history and images.
 
@@ -62,8 +64,14 @@ def resolved(
     return resolve(reference, {"on_unsupported": "prompt", **options}, sources)
 
 
-def completing(opening: Opening[CompletionProvider]) -> CompletionFunction:
-    """Make the function that LightRAG calls; a closure, which it can copy."""
+def completing(
+    opening: Opening[CompletionProvider], *, answers_users: bool = False
+) -> CompletionFunction:
+    """
+    Make the function that LightRAG calls; a closure, which it can copy.
+
+    *answers_users* says that all it is asked is a user's question, or a part of one.
+    """
 
     async def complete(
         prompt: str,
@@ -100,6 +108,11 @@ def completing(opening: Opening[CompletionProvider]) -> CompletionFunction:
             "max_output_tokens": max_tokens,
             **options,
         }
+        # LightRAG asks for the keywords of a question with a response format and nothing else.
+        says_more = system_prompt or history_messages or image_inputs or messages
+        finds_keywords = response_format is not None and stream is None and not says_more
+        is_for_user = answers_users or stream or enable_cot or finds_keywords
+        arguments.setdefault("priority", USERS if is_for_user else WORK)
         shows_reasoning = enable_cot and response_format is None
         telling = Telling(opening.reference, shows_reasoning, token_tracker)
         async with COMPLETIONS.lent(opening) as (model, left):

@@ -20,7 +20,7 @@ from ragcore.lightrag._engine import engines_own
 from ragcore.lightrag._guard import Guard
 from ragcore.lightrag._identity import Maker
 from ragcore.lightrag._index import Folder
-from ragcore.lightrag._keeper import EMBEDDINGS
+from ragcore.lightrag._keeper import EMBEDDINGS, USERS, WORK
 from ragcore.lightrag._telling import count
 from ragcore.lightrag._tokenizer import counting
 from ragcore.options import BindingOptions, raise_all
@@ -266,7 +266,9 @@ async def vectors_of(
     """
     async with EMBEDDINGS.lent(opening, deadline) as (model, left):
         shorter = await _shortened(texts, opening, max_token_size)
-        answer = await model.embed(shorter, **{"timeout": left, "truncate": "end", **arguments})
+        priority = USERS if arguments.get("input_type") == "query" else WORK
+        defaults = {"timeout": left, "truncate": "end", "priority": priority}
+        answer = await model.embed(shorter, **{**defaults, **arguments})
     cut = {*answer.truncated, *_changed(texts, shorter)}
     _warn_if_cut(opening, len(cut), len(texts))
     count(token_tracker, answer.usage)

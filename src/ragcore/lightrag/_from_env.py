@@ -19,7 +19,7 @@ from ragcore.lightrag._asking import resolved
 from ragcore.lightrag._embedding import Words, embedding, is_asymmetric, prefix_fields
 from ragcore.lightrag._index import Folder
 from ragcore.lightrag._keeper import EMBEDDINGS, engines_limit
-from ragcore.lightrag._roles import DEFAULT_MODEL, Completer, model_field
+from ragcore.lightrag._roles import DEFAULT_MODEL, OF_USERS, Completer, model_field
 from ragcore.lightrag._tokenizer import of_openings
 from ragcore.lightrag._variables import (
     NO_MODEL,
@@ -198,7 +198,9 @@ def _completer(environment: Environment, role: str | None) -> Completer | None:
         with environment.problems.noted():
             opening = resolved(reference, {}, sources)
             timeout, max_async = limits.get("llm_timeout"), limits.get("max_async_llm")
-            return Completer(binding.value, opening, timeout, max_async)
+            return Completer(
+                binding.value, opening, timeout, max_async, answers_users=role in OF_USERS
+            )
     return None
 
 

@@ -26,6 +26,9 @@ from ragcore.errors import RequestTimeoutError
 ModelT = TypeVar("ModelT", CompletionModel, EmbeddingModel)
 T = TypeVar("T")
 
+# Priorities in the line of a budget: a user waits for an answer, and nobody for a document.
+USERS, WORK = 0, 10
+
 # LightRAG doubles its limits and adds to them; 30 years is a limit that no call reaches.
 _FOR_EVER = 10**9
 

@@ -25,6 +25,9 @@ Model = str | tuple[str, Mapping[str, Any]] | Fallback
 # The model of a reference that leaves it to an option of the connection, as Azure's deployment.
 DEFAULT_MODEL = "default"
 
+# A question is asked by these: first for its keywords, then for its answer.
+OF_USERS = ("keyword", "query")
+
 
 def model_field(connection: type[BindingOptions]) -> OptionField | None:
     """Return the option that names the model where a reference says :data:`DEFAULT_MODEL`."""
@@ -40,12 +43,14 @@ class Completer:
         binding: What LightRAG calls the provider.
         timeout: Seconds for one attempt; 0 for no limit.
         max_async: Calls under way at once.
+        answers_users: Its role is a part of answering a user's question.
     """
 
     binding: str
     opening: Opening[CompletionProvider]
     timeout: int | None = None
     max_async: int | None = None
+    answers_users: bool = False
 
     @property
     def model(self) -> str:
@@ -57,7 +62,8 @@ class Completer:
         return getattr(connection, field.name) or DEFAULT_MODEL
 
     def function(self) -> CompletionFunction:
-        return completing(COMPLETIONS.in_time(self.opening, self.timeout))
+        opening = COMPLETIONS.in_time(self.opening, self.timeout)
+        return completing(opening, answers_users=self.answers_users)
 
     def role_config(self) -> RoleLLMConfig:
         # LightRAG logs it, and keeps it.
@@ -144,4 +150,4 @@ def _completer(role: str, model: Model) -> Completer:
             )
     opening = resolved(reference, options, Sources(role=role))
     first = reference if isinstance(reference, str) else reference.references[0]
-    return Completer(first.partition(":")[0], opening)
+    return Completer(first.partition(":")[0], opening, answers_users=role in OF_USERS)

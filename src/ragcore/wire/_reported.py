@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from ragcore import errors
 from ragcore.wire._phrases import Phrase, phrase_in
+from ragcore.wire._resets import reset_after
 from ragcore.wire._said import codes_of, leaves, shortened, words_of
 
 _Kind = type[errors.ProviderError]
@@ -192,7 +193,10 @@ def _of_status(status: int) -> _Kind:
 
 def _made(kind: _Kind, message: str, status: int | None, headers: _Headers) -> errors.ProviderError:
     request_id = _header(headers, *_REQUEST_IDS) or None
-    return kind(message, status=status, request_id=request_id, retry_after=retry_after(headers))
+    wait = retry_after(headers)
+    if wait is None and kind is errors.RateLimitError:
+        wait = reset_after(_lower(headers))
+    return kind(message, status=status, request_id=request_id, retry_after=wait)
 
 
 def retry_after(headers: Mapping[str, str] | None) -> float | None:
@@ -221,8 +225,12 @@ def retry_after(headers: Mapping[str, str] | None) -> float | None:
 
 
 def _header(headers: _Headers, *names: str) -> str:
-    found = {str(name).lower(): str(value).strip() for name, value in (headers or {}).items()}
+    found = _lower(headers)
     return next((found[name] for name in names if name in found), "")
+
+
+def _lower(headers: _Headers) -> dict[str, str]:
+    return {str(name).lower(): str(value).strip() for name, value in (headers or {}).items()}
 
 
 def _number(text: str) -> float | None:
