@@ -78,6 +78,7 @@ def test_there_is_something_to_guard() -> None:
     """The walk below finds classes, functions and their methods."""
     assert {
         "ragcore.completion",
+        "ragcore.fallback",
         "ragcore.CompletionModel.stream",
         "ragcore.lightrag.llm_model_func",
         "ragcore.sync.CompletionModel.complete",

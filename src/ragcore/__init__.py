@@ -13,6 +13,7 @@ from ragcore import sync
 from ragcore._calls.completion import CompletionModel
 from ragcore._calls.embedding import EmbeddingModel
 from ragcore._calls.exchange import Exchange
+from ragcore._calls.fallback import fallback
 from ragcore._calls.held import aclose
 from ragcore._calls.layers import Step
 from ragcore._calls.models import completion, embedding, list_models, providers
@@ -26,6 +27,7 @@ from ragcore._records import (
     CompletionRequest,
     EmbeddingRequest,
     Embeddings,
+    Fallback,
     FinishReason,
     Image,
     InputType,
@@ -108,6 +110,7 @@ __all__ = [
     "Embeddings",
     "EmptyResponseError",
     "Exchange",
+    "Fallback",
     "FinishReason",
     "Image",
     "InputType",
@@ -150,6 +153,7 @@ __all__ = [
     "assistant",
     "completion",
     "embedding",
+    "fallback",
     "hookimpl",
     "http_error",
     "list_models",

@@ -14,9 +14,20 @@ import typing
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import attrs
+
+from ragcore.errors import (
+    AuthenticationError,
+    EmptyResponseError,
+    InterruptedStreamError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProviderError,
+    QuotaExceededError,
+    TransientError,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -215,8 +226,9 @@ class Retry:
     asked for (``Retry-After``) and a little more. What asks for more than ``wait_longest`` is not
     waited for: the error comes out at once. ``Retry(attempts=1)`` never tries again.
 
-    ``attempt_timeout`` is the limit of an attempt up to its answer, or the first chunk of a stream;
-    after that, ``idle_timeout`` is how long a stream may stay silent.
+    ``attempt_timeout`` is the limit of an attempt up to its answer, or the first chunk of a stream.
+    ``first_chunk_timeout`` is a limit for streams alone: without a chunk by then, the attempt has
+    timed out. After that, ``idle_timeout`` is how long a stream may stay silent.
 
     Source:
         Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
@@ -224,10 +236,46 @@ class Retry:
 
     attempts: int = attrs.field(default=3, validator=attrs.validators.ge(1))
     attempt_timeout: float | None = attrs.field(default=None, kw_only=True, validator=_seconds)
+    first_chunk_timeout: float | None = attrs.field(default=None, kw_only=True, validator=_seconds)
     idle_timeout: float | None = attrs.field(default=60.0, kw_only=True, validator=_seconds)
     wait_initial: float = attrs.field(default=0.5, kw_only=True, validator=attrs.validators.ge(0))
     wait_max: float = attrs.field(default=20.0, kw_only=True, validator=attrs.validators.ge(0))
     wait_longest: float = attrs.field(default=300.0, kw_only=True, validator=attrs.validators.ge(0))
+
+
+@attrs.frozen(repr=False)
+class Fallback:
+    """
+    Models that are asked one after another; made by :func:`ragcore.fallback`.
+
+    Attributes:
+        models: References, each with its options.
+        on: The errors upon which the next model is asked; :class:`ragcore.ProviderError` stands for
+            those that are of no other class.
+    """
+
+    DEFAULT_ON: ClassVar[tuple[type[ProviderError], ...]] = (
+        TransientError,
+        AuthenticationError,
+        PermissionDeniedError,
+        NotFoundError,
+        QuotaExceededError,
+        InterruptedStreamError,
+        EmptyResponseError,
+        ProviderError,
+    )
+
+    models: tuple[tuple[str, Mapping[str, Any]], ...]
+    on: tuple[type[ProviderError], ...] = DEFAULT_ON
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The models' references."""
+        return tuple(reference for reference, _ in self.models)
+
+    def __repr__(self) -> str:
+        # Options may hold keys.
+        return f"fallback({', '.join(map(repr, self.references))})"
 
 
 @attrs.frozen
@@ -263,7 +311,8 @@ class Completion:
         finish_reason: ``"length"`` if the token limit cut it, ``"content_filter"`` if a filter did.
         usage: None where the service does not say.
         reasoning: What it thought before, where the service shows it.
-        model: The model's name as the service says it.
+        provider: Name of the provider that answered; filled in by the host.
+        model: The model's name as the service says it, or else as it was asked for.
         request_id: The service's identifier of the request.
         structured: How JSON was asked for, if it was: ``"native"``, as the service offers it;
             ``"object"``, for an object of the service's and the schema in words; ``"schema"``, for
@@ -277,6 +326,7 @@ class Completion:
     finish_reason: FinishReason = attrs.field(default="stop", validator=_finish_reason)
     usage: Usage | None = None
     reasoning: str = ""
+    provider: str | None = None
     model: str | None = None
     request_id: str | None = None
     structured: Rung | None = None

@@ -27,7 +27,7 @@ from ragcore._calls.completion import CompletionModel as AsyncCompletionModel
 from ragcore._calls.embedding import EmbeddingModel as AsyncEmbeddingModel
 from ragcore._calls.owner import Owner
 from ragcore._calls.stream import CompletionStream as AsyncCompletionStream
-from ragcore._records import Capabilities, Chunk, Completion, Embeddings
+from ragcore._records import Capabilities, Chunk, Completion, Embeddings, Fallback
 from ragcore.hookspecs import Tokenizer
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ ModelT = TypeVar("ModelT", AsyncCompletionModel, AsyncEmbeddingModel)
 
 
 @contextmanager
-def completion(reference: str, **options: Any) -> Iterator[CompletionModel]:
+def completion(reference: str | Fallback, **options: Any) -> Iterator[CompletionModel]:
     """Open a model that completes; see :func:`ragcore.completion`."""
     with _held(models.completion(reference, **options)) as model:
         yield CompletionModel(model)

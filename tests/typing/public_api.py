@@ -37,10 +37,14 @@ async def completions() -> None:
         assert_type(asked, ragcore.Completion)
         assert_type(model.tokenizer, ragcore.Tokenizer)
         assert_type(await model.list_models(), tuple[str, ...])
-        async with model.stream([ragcore.user("Tell me a story")]) as chunks:
-            assert_type(chunks, ragcore.CompletionStream)
-            async for chunk in chunks:
-                assert_type(chunk, ragcore.Chunk)
+    chain = ragcore.fallback("openai:a", ("ollama:b", {"num_ctx": 1}), on=[ragcore.RateLimitError])
+    async with (
+        ragcore.completion(chain, hedge_after=5) as model,
+        model.stream([ragcore.user("Tell me a story")]) as chunks,
+    ):
+        assert_type(chunks, ragcore.CompletionStream)
+        async for chunk in chunks:
+            assert_type(chunk, ragcore.Chunk)
 
 
 async def embeddings(texts: Sequence[str]) -> None:

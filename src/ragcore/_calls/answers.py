@@ -199,7 +199,14 @@ class AskedCompletion:
             ProviderError: The answer is empty, was held back, or does not fit what was wanted.
         """
         _check_content(answer)
-        answer = attrs.evolve(answer, structured=exchange.rung, timings=exchange.timings())
+        opening = exchange.opening
+        answer = attrs.evolve(
+            answer,
+            provider=opening.provider.name,
+            model=answer.model or opening.model_name,
+            structured=exchange.rung,
+            timings=exchange.timings(),
+        )
         if self.wanted is None:
             return answer
         if self.wanted.parse is None:

@@ -49,6 +49,7 @@ class Attempts:
         queued: Seconds that layers have waited for a free slot; they add theirs.
         retrying: Seconds from the first one's start to the last one's.
         last_error: What the last failed one raised.
+        call: Those of the whole call, where these are one model's part of it; they count there too.
         number: Its place in the line of a budget, which it keeps when it tries again.
     """
 
@@ -56,6 +57,7 @@ class Attempts:
     queued: float = 0.0
     retrying: float = 0.0
     last_error: TransientError | None = None
+    call: Attempts | None = None
     number: int | None = None
     _first: float = attrs.field(init=False, default=0.0)
 
@@ -66,6 +68,15 @@ class Attempts:
         if self.count == 1:
             self._first = now
         self.retrying = now - self._first
+        if self.call is not None:
+            self.call.begin()
+
+    def whole(self) -> Attempts:
+        """Return those of the whole call, of which these may be a part."""
+        if self.call is None:
+            return self
+        call = self.call.whole()
+        return Attempts(call.count, call.queued + self.queued, call.retrying)
 
     def add(self, part: Attempts) -> None:
         """Count those of a *part* of the call; parts run beside one another."""

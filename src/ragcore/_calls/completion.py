@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar, overload
 
@@ -13,13 +13,15 @@ from ragcore._calls.answers import AskedCompletion, wanted
 from ragcore._calls.characters import mended
 from ragcore._calls.entering import Entering
 from ragcore._calls.exchange import Exchange
+from ragcore._calls.fallback import Later, falling_back
+from ragcore._calls.hedging import hedging
 from ragcore._calls.ladder import Descending
-from ragcore._calls.layers import Step
+from ragcore._calls.layers import Step, Wrap
 from ragcore._calls.messages import Messages, conversation
 from ragcore._calls.model import Model
 from ragcore._calls.persist import Persisting
 from ragcore._calls.stream import CompletionStream, next_chunk, pieces_of, without_thinking
-from ragcore._records import Chunk, Completion, ParsedCompletion
+from ragcore._records import Chunk, Completion, CompletionRequest, ParsedCompletion
 from ragcore.errors import OptionsError, UnavailableError, UnsupportedError
 from ragcore.hookspecs import CompletionProvider
 from ragcore.wire import split_thinking
@@ -156,11 +158,21 @@ class CompletionModel(Model[CompletionProvider]):
                 await stream.aclose()
 
     def _attempt(self, exchange: Exchange) -> AbstractAsyncContextManager[Any]:
-        kind = _Streamed if exchange.streams else _Completed
-        return kind(self._backend, exchange)
+        if not exchange.streams:
+            return _Completed(self._backend, exchange)
+        # A fallback's later model is asked for a stream whether or not it has any.
+        backend = self._backend if self.can_stream else _InOnePiece(self._backend, exchange)
+        return _Streamed(backend, exchange)
 
     def _ring(self, attempt: Step) -> Step:
         return Descending.layer(Persisting.layer(attempt))
+
+    def _beside(self, later: Sequence[Later]) -> Sequence[Wrap]:
+        hedge_after = self._opening.host.hedge_after
+        return [
+            *([hedging(hedge_after)] if hedge_after else []),
+            *([falling_back(later)] if later else []),
+        ]
 
     def _asked(
         self,
@@ -276,6 +288,19 @@ class _Streamed(AbstractAsyncContextManager[CompletionStream]):
     async def __aexit__(self, *_: object) -> None:
         if self._stream is not None:
             await self._stream.aclose()
+
+
+class _InOnePiece:
+    """A backend that can't stream, as one that can."""
+
+    def __init__(self, backend: Any, exchange: Exchange) -> None:
+        self._backend = backend
+        self._exchange = exchange
+
+    async def stream(self, _: CompletionRequest) -> AsyncGenerator[Chunk, None]:
+        async with _Completed(self._backend, self._exchange) as answer:
+            async for chunk in pieces_of(answer):
+                yield chunk
 
 
 async def _first_chunk(exchange: Exchange, chunks: AsyncGenerator[Chunk, None]) -> Chunk:

@@ -45,8 +45,12 @@ class Exchange:
         deadline: The time by which the call must be done.
         attempts: What became of the attempts so far.
         streams: Whether a completion is wanted piece by piece.
+        wait_longest: Seconds that are worth waiting if the service asks for a wait: fewer where
+            another model can be asked.
         priority: Where the call stands in the line of a budget; the least goes first.
         answer: The whole answer, once it is there; of a stream, once it was read to its end.
+        tried: The models of a fallback that were asked, by their numbers, where two calls that are
+            made at once share it.
     """
 
     opening: Opening[Any]
@@ -54,10 +58,12 @@ class Exchange:
     deadline: Deadline = attrs.field(kw_only=True)
     attempts: Attempts = attrs.field(factory=Attempts, kw_only=True)
     streams: bool = attrs.field(default=False, kw_only=True)
+    wait_longest: float = attrs.field(default=float("inf"), kw_only=True)
     priority: int = attrs.field(default=0, kw_only=True)
     answer: Completion | Embeddings | None = attrs.field(default=None, kw_only=True)
     asked: Asked = attrs.field(kw_only=True, repr=False)
     ways: tuple[Way, ...] = attrs.field(default=(), kw_only=True, repr=False)
+    tried: list[int] | None = attrs.field(default=None, kw_only=True, repr=False)
     first_chunk: float | None = attrs.field(default=None, kw_only=True, repr=False)
 
     @classmethod
@@ -84,9 +90,15 @@ class Exchange:
 
     def elsewhere(self, opening: Opening[Any]) -> Exchange:
         """Begin to ask another model the same, until the same deadline."""
-        return Exchange.begun(
+        exchange = Exchange.begun(
             opening, self.asked, self.deadline, streams=self.streams, priority=self.priority
         )
+        exchange.attempts.call = self.attempts
+        return exchange
+
+    def beside(self) -> Exchange:
+        """Return this call, to be made beside another one; its attempts count."""
+        return attrs.evolve(self, attempts=Attempts(call=self.attempts), answer=None)
 
     def part(self, request: EmbeddingRequest) -> Exchange:
         """Return the part of this call that one *request* of several is; its attempts count."""
@@ -106,13 +118,13 @@ class Exchange:
 
     def timings(self) -> Timings:
         """Say where the time went, up to now."""
-        total = self.deadline.elapsed
+        total, attempts = self.deadline.elapsed, self.attempts.whole()
         return Timings(
-            queued=self.attempts.queued,
-            retrying=self.attempts.retrying,
+            queued=attempts.queued,
+            retrying=attempts.retrying,
             first_chunk=total if self.first_chunk is None else self.first_chunk,
             total=total,
-            attempts=self.attempts.count,
+            attempts=attempts.count,
         )
 
 

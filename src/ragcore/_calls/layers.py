@@ -12,7 +12,7 @@ import functools
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal
 
 from ragcore._calls.exchange import Exchange
@@ -156,15 +156,14 @@ def _outcome(answer: Completion | Embeddings | None, exc: BaseException | None) 
 @asynccontextmanager
 async def elsewhere(step: Step, exchange: Exchange, call: Exchange) -> AsyncIterator[Any]:
     """Ask another model by *exchange* what a *call* asks; what comes of it is the call's."""
-    async with AsyncExitStack() as stack:
-        try:
-            answer = await stack.enter_async_context(step(exchange))
-        finally:
-            call.attempts.add(exchange.attempts)
+    try:
+        async with step(exchange) as answer:
+            call.answer = exchange.answer
+            yield answer
+        # A stream has been read meanwhile.
         call.answer = exchange.answer
-        yield answer
-    # A stream has been read meanwhile.
-    call.answer = exchange.answer
+    finally:
+        call.attempts.queued += exchange.attempts.queued
 
 
 class Timed(Around):
@@ -173,7 +172,7 @@ class Timed(Around):
     __slots__ = ()
 
     async def __aenter__(self) -> Any:
-        seconds = self.exchange.request.attempt_timeout
+        seconds, limit = self._limit()
         if seconds is None:
             return await self.enter()
         try:
@@ -183,8 +182,17 @@ class Timed(Around):
             if not scope.expired():
                 raise RequestTimeoutError(str(exc) or "the attempt timed out") from exc
             raise RequestTimeoutError(
-                f"no answer within {seconds:g} s, the limit of one attempt"
+                f"no answer within {seconds:g} s, the limit of {limit}"
             ) from self.exchange.attempts.last_error
+
+    def _limit(self) -> tuple[float | None, str]:
+        """Return the seconds that the attempt has, and what they are for."""
+        exchange = self.exchange
+        attempt = exchange.request.attempt_timeout
+        first = exchange.opening.retry.first_chunk_timeout if exchange.streams else None
+        if first is None or (attempt is not None and attempt <= first):
+            return attempt, "one attempt"
+        return first, "a stream's first chunk"
 
 
 class Schemed(Around):

@@ -29,7 +29,12 @@ class Limited(Around):
         self.ticket = Ticket(
             (exchange.priority, attempts.number),
             estimated_tokens(exchange.request),
-            latest=began + min(exchange.deadline.left, exchange.opening.retry.wait_longest),
+            latest=began
+            + min(
+                exchange.deadline.left,
+                exchange.opening.retry.wait_longest,
+                exchange.wait_longest,
+            ),
         )
         try:
             await line.enter(self.ticket)

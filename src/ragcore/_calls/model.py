@@ -9,6 +9,7 @@ from typing import Any, Generic, Self
 
 from ragcore._calls.attempts import Attempts, Deadline, checked_timeout
 from ragcore._calls.exchange import Asked, Exchange
+from ragcore._calls.fallback import Later, later_models
 from ragcore._calls.layers import (
     Answering,
     Edge,
@@ -42,6 +43,7 @@ class Model(Generic[ProviderT]):
         *,
         around_call: Sequence[Wrap] = (),
         around_attempt: Sequence[Wrap] = (),
+        later: Sequence[Later] = (),
     ) -> None:
         self._opening: Opening[ProviderT] = opening
         self._client = client
@@ -51,7 +53,8 @@ class Model(Generic[ProviderT]):
         limited: list[Wrap] = [] if opening.limits is None else [Limited.layer]
         own: list[Wrap] = [*limited, Timed.layer, Schemed.layer, Edge.layer]
         attempt = layered(self._attempt, [*around_attempt, *own])
-        self._own = layered(self._ring(attempt), [Logged.layer, Answering.layer])
+        one = layered(self._ring(attempt), [Logged.layer, Answering.layer])
+        self._own = layered(one, self._beside(later))
         self._call = layered(self._own, around_call)
 
     @classmethod
@@ -60,9 +63,17 @@ class Model(Generic[ProviderT]):
         """Hold the model that *opening* has found and read the options of."""
         around_call = await installed_layers("call")
         around_attempt = await installed_layers("attempt")
-        async with opening.backend(cls._method) as (client, backend):
+        async with (
+            opening.backend(cls._method) as (client, backend),
+            later_models(opening, cls.opened) as later,
+        ):
             model = cls(
-                opening, client, backend, around_call=around_call, around_attempt=around_attempt
+                opening,
+                client,
+                backend,
+                around_call=around_call,
+                around_attempt=around_attempt,
+                later=later,
             )
             try:
                 yield model
@@ -71,8 +82,8 @@ class Model(Generic[ProviderT]):
 
     @property
     def reference(self) -> str:
-        """``"provider:model"``."""
-        return self._opening.reference
+        """``"provider:model"``; of a fallback all, with commas between."""
+        return self._opening.references
 
     @property
     def capabilities(self) -> Capabilities:
@@ -116,6 +127,10 @@ class Model(Generic[ProviderT]):
     def _ring(self, attempt: Step) -> Step:
         """Return the step that makes as many attempts as it takes."""
         raise NotImplementedError
+
+    def _beside(self, later: Sequence[Later]) -> Sequence[Wrap]:
+        """Return the layers that ask more than once, or one of the *later* models."""
+        return ()
 
     def _begun(
         self, asked: Asked, deadline: Deadline, priority: int, *, streams: bool = False

@@ -11,19 +11,21 @@ from ragcore._calls.attempts import Deadline
 from ragcore._calls.completion import CompletionModel
 from ragcore._calls.embedding import EmbeddingModel
 from ragcore._calls.entering import Entering
+from ragcore._calls.fallback import resolve
 from ragcore._calls.model import listed
-from ragcore._calls.opening import resolve_completion, resolve_embedding, resolve_service
+from ragcore._calls.opening import resolve_embedding, resolve_service
 from ragcore._discovery.loading import registry
 from ragcore._discovery.registry import Installed
 from ragcore._limits import Limits
-from ragcore._records import OnUnsupported, Retry
+from ragcore._records import Fallback, OnUnsupported, Retry
 
 
 def completion(
-    reference: str,
+    reference: str | Fallback,
     *,
     timeout: float | None = None,
     retry: Retry | None = None,
+    hedge_after: float | None = None,
     limits: Limits | None = None,
     on_unsupported: OnUnsupported | None = None,
     max_output_tokens: int | None = None,
@@ -38,9 +40,13 @@ def completion(
             answer = await model.complete("Who wrote Faust?")
 
     Args:
-        reference: ``"provider:model"``.
+        reference: ``"provider:model"``, or :func:`ragcore.fallback` of several, whose options are
+            given there.
         timeout: Deadline of a call in seconds, everything included; 0 for none.
         retry: How persistent a call is; None for as the provider says.
+        hedge_after: Seconds after which a call that has no answer, or no first chunk, is made once
+            more beside the first, by the next model of a fallback if there is one; whichever
+            answers first counts.
         limits: The budget that calls draw on; None for what the options say of the account's.
         on_unsupported: What the model can't do is refused (``"error"``), left out with a line in
             the log (``"warn"``), or asked for in words where that is possible (``"prompt"``).
@@ -56,13 +62,14 @@ def completion(
     given = {
         "timeout": timeout,
         "retry": retry,
+        "hedge_after": hedge_after,
         "limits": limits,
         "on_unsupported": on_unsupported,
         "max_output_tokens": max_output_tokens,
         **options,
     }
     return Entering(
-        _opened(resolve_completion, CompletionModel.opened, reference, given),
+        _opened(resolve, CompletionModel.opened, reference, given),
         "async with ragcore.completion(…) as model: answer = await model.complete(…)",
     )
 
@@ -125,7 +132,7 @@ def embedding(
 async def _opened(
     resolve: Callable[..., Any],
     open_model: Callable[[Any], AbstractAsyncContextManager[Any]],
-    reference: str,
+    reference: str | Fallback,
     given: dict[str, Any],
 ) -> AsyncIterator[Any]:
     opening = await asyncio.to_thread(resolve, reference, given)

@@ -32,8 +32,8 @@ from ragcore._discovery.host_options import (
 from ragcore._discovery.loading import registry
 from ragcore._discovery.misspelt import tell_misspelt_once
 from ragcore._limits import Limits, limits_of_account
-from ragcore._records import Capabilities, Retry, Rung
-from ragcore.errors import OptionsError, PluginError, UnsupportedError
+from ragcore._records import Capabilities, Fallback, Retry, Rung
+from ragcore.errors import OptionsError, PluginError, ProviderError, UnsupportedError
 from ragcore.hookspecs import CompletionProvider, EmbeddingProvider
 from ragcore.options import (
     SHORTEST,
@@ -169,11 +169,15 @@ class Opening(Service[ProviderT]):
     Attributes:
         model_name: The part of the reference after the colon.
         options: The provider's options of the model.
+        later: The models that are asked where this one does not deliver.
+        falls_on: The errors upon which they are.
     """
 
     model_name: str
     # Two that are equal may differ in what was set, which is what is sent.
     options: BindingOptions = attrs.field(eq=lambda options: (options, options.asdict()))
+    later: tuple[Opening[ProviderT], ...] = ()
+    falls_on: tuple[type[ProviderError], ...] = ()
     _warned: set[str] = attrs.field(factory=set, init=False, repr=False, eq=False)
     _rungs: dict[Format | None, Rung] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
@@ -181,6 +185,11 @@ class Opening(Service[ProviderT]):
     def reference(self) -> str:
         """``"provider:model"``."""
         return f"{self.provider.name}:{self.model_name}"
+
+    @property
+    def references(self) -> str:
+        """The references of this and of the later models."""
+        return ", ".join([self.reference, *(one.reference for one in self.later)])
 
     @functools.cached_property
     def capabilities(self) -> Capabilities:
@@ -345,6 +354,11 @@ def resolve_embedding(
     reference: str, options: Mapping[str, Any], sources: Sources | None = None
 ) -> Opening[EmbeddingProvider]:
     """Find who embeds *reference*, and read its options; blocks on the first use."""
+    if isinstance(reference, Fallback):
+        raise UnsupportedError(
+            f"{reference!r}: embeddings do not fall back: the vectors of two models can't be "
+            "compared, and an index that holds both finds nothing. Name one model"
+        )
     name, model_name = split_reference(reference)
     provider = registry().embedding_provider(name)
     return _opening(provider, model_name, HostEmbeddingOptions, options, sources)

@@ -49,6 +49,11 @@ class Owner(Generic[T]):
         is_told = self._task.done() and not self._task.cancelled()
         return self._task.exception() if is_told else None
 
+    @property
+    def entered(self) -> asyncio.Future[T]:
+        """What the manager gives; done once it is entered, or failed to be."""
+        return self._entered
+
     async def value(self) -> T:
         """Return what the manager gave, once it is entered; many may wait."""
         return await asyncio.shield(self._entered)

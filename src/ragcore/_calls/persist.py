@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Any, TypeVar
 
+import attrs
+
 from ragcore._calls.attempts import Attempts, Deadline
 from ragcore._calls.layers import Around
 from ragcore._records import Retry
@@ -33,8 +35,11 @@ class Persisting(Around):
     async def __aenter__(self) -> Any:
         exchange = self.exchange
         opening, attempts = exchange.opening, exchange.attempts
+        retry = opening.retry
+        if exchange.wait_longest < retry.wait_longest:
+            retry = attrs.evolve(retry, wait_longest=exchange.wait_longest)
         with opening.at_the_edge(attempts):
-            return await persist(self.enter, opening.retry, exchange.deadline, attempts)
+            return await persist(self.enter, retry, exchange.deadline, attempts)
 
 
 async def persist(

@@ -40,6 +40,13 @@ class HostOptions(BindingOptions, binding="ragcore"):
         minimum=0,
         provider_default=_PROVIDERS,
     )
+    retry_first_chunk_timeout: float | None = option(
+        "Longest wait for the first chunk of a stream in seconds; 0 for any. Then the attempt has "
+        "timed out.",
+        default=None,
+        minimum=0,
+        provider_default=_PROVIDERS,
+    )
     retry_idle_timeout: float | None = option(
         "Longest silence of a stream between two chunks in seconds; 0 for any.",
         default=None,
@@ -101,7 +108,7 @@ class HostOptions(BindingOptions, binding="ragcore"):
             for name, part in self.asdict().items()
             if name.startswith("retry_")
         }
-        for name in ("attempt_timeout", "idle_timeout"):
+        for name in ("attempt_timeout", "first_chunk_timeout", "idle_timeout"):
             parts |= {name: None} if parts.get(name) == 0 else {}
         return attrs.evolve(default, **parts)
 
@@ -111,6 +118,13 @@ class HostCompletionOptions(HostOptions, binding="ragcore"):
 
     max_output_tokens: int | None = option(
         "Upper bound of an answer, in tokens.", default=None, env=None, minimum=1
+    )
+    hedge_after: float | None = option(
+        "Seconds after which a call that has no answer, or no first chunk, is made once more "
+        "beside the first; whichever answers first counts; 0 for never.",
+        default=None,
+        minimum=0,
+        provider_default="never",
     )
     think_tags: Literal["open"] | None = option(
         "'open' where answers begin with reasoning that ends with </think>, and the chat template "

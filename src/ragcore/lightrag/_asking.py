@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ragcore._calls.opening import Opening, resolve_completion
+from ragcore._calls.fallback import resolve
+from ragcore._calls.opening import Opening
 from ragcore._calls.owner import Owner
 from ragcore._calls.stream import CompletionStream
-from ragcore._records import Image, JSONObject, Message, user
+from ragcore._records import Fallback, Image, JSONObject, Message, user
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
 from ragcore.lightrag._keeper import COMPLETIONS, USERS, WORK
@@ -26,7 +27,7 @@ _LIGHTRAGS_WORDS = {
 CompletionFunction = Callable[..., Coroutine[Any, Any, Any]]
 
 
-def llm_model_func(reference: str, **options: Any) -> CompletionFunction:
+def llm_model_func(reference: str | Fallback, **options: Any) -> CompletionFunction:
     """
     Make LightRAG's ``llm_model_func`` out of a model.
 
@@ -34,7 +35,7 @@ def llm_model_func(reference: str, **options: Any) -> CompletionFunction:
     that were made alike, share it.
 
     Args:
-        reference: ``"provider:model"``.
+        reference: ``"provider:model"``, or :func:`ragcore.fallback` of several.
         options: As in :func:`ragcore.completion`. Here *timeout* is 450 seconds if it is not set,
             which ends before LightRAG's own patience does, and *on_unsupported* is ``"prompt"``, so
             that a model without a JSON mode is asked for JSON in words.
@@ -57,10 +58,10 @@ def llm_model_func(reference: str, **options: Any) -> CompletionFunction:
 
 
 def resolved(
-    reference: str, options: Mapping[str, Any], sources: Sources | None = None
+    reference: str | Fallback, options: Mapping[str, Any], sources: Sources | None = None
 ) -> Opening[CompletionProvider]:
     """Find who completes *reference*, and read its options; what it can't do is asked in words."""
-    return resolve_completion(reference, {"on_unsupported": "prompt", **options}, sources)
+    return resolve(reference, {"on_unsupported": "prompt", **options}, sources)
 
 
 def completing(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from ragcore._calls.opening import Opening, resolve_embedding
+from ragcore._calls.problems import Problems
 from ragcore._calls.setup import address_field, is_key
 from ragcore._discovery.loading import registry
 from ragcore._discovery.misspelt import tell_misspelt
@@ -29,7 +30,6 @@ from ragcore.lightrag._variables import (
     EmbeddingVariables,
     Environment,
     LLMVariables,
-    Problems,
     Provider,
     Said,
     meant,

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ragcore._calls.opening import Opening
+from ragcore._calls.problems import Problems
+from ragcore._records import Fallback
 from ragcore.errors import OptionsError
 from ragcore.hookspecs import CompletionProvider
 from ragcore.lightrag._asking import CompletionFunction, completing, resolved
 from ragcore.lightrag._engine import engines_own
 from ragcore.lightrag._keeper import COMPLETIONS, engines_limit
-from ragcore.lightrag._variables import Problems
 from ragcore.options import BindingOptions, OptionField, Sources
 
 if TYPE_CHECKING:
     from ragcore.lightrag._engine import RoleLLMConfig
 
-Model = str | tuple[str, Mapping[str, Any]]
+Model = str | tuple[str, Mapping[str, Any]] | Fallback
 
 # The model of a reference that leaves it to an option of the connection, as Azure's deployment.
 DEFAULT_MODEL = "default"
@@ -103,10 +104,11 @@ def role_llm_configs(
             …
         )
 
-    Each is a reference, ``"provider:model"``, or a tuple of one and the options that
-    :func:`llm_model_func` takes. What the options leave open is read from the environment, where
-    the role's own variables, such as ``EXTRACT_OLLAMA_LLM_TEMPERATURE``, go first. Roles that are
-    left out keep LightRAG's ``llm_model_func``.
+    Each is a reference, ``"provider:model"``, a tuple of one and the options that
+    :func:`llm_model_func` takes, or :func:`ragcore.fallback` of several. What the options leave
+    open is read from the environment, where the role's own variables, such as
+    ``EXTRACT_OLLAMA_LLM_TEMPERATURE``, go first. Roles that are left out keep LightRAG's
+    ``llm_model_func``.
 
     Args:
         extract: Finds entities and relations, and sums up.
@@ -134,10 +136,12 @@ def role_llm_configs(
 
 
 def _completer(role: str, model: Model) -> Completer:
+    reference: str | Fallback
+    options: Mapping[str, Any]
     match model:
-        case str(reference):
-            options: Mapping[str, Any] = {}
-        case (str(reference), Mapping() as options):
+        case str() | Fallback():
+            reference, options = model, {}
+        case (str() as reference, Mapping() as options):
             pass
         case _:
             raise OptionsError(
@@ -145,4 +149,5 @@ def _completer(role: str, model: Model) -> Completer:
                 'options, such as ("ollama:qwen3", {"num_ctx": 32768})'
             )
     opening = resolved(reference, options, Sources(role=role))
-    return Completer(reference.partition(":")[0], opening, answers_users=role in OF_USERS)
+    first = reference if isinstance(reference, str) else reference.references[0]
+    return Completer(first.partition(":")[0], opening, answers_users=role in OF_USERS)
