@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NoReturn
 
@@ -11,7 +10,7 @@ import click
 
 from ragcore._discovery.loading import registry
 from ragcore.errors import OptionsError
-from ragcore.options import BindingOptions, OptionField
+from ragcore.options import BindingOptions, OptionField, nearest
 
 Task = Literal["LLM", "EMBEDDING"]
 
@@ -71,7 +70,7 @@ def _flag(given: str, fields: Mapping[str, OptionField]) -> str:
         raise click.UsageError(f"-o {name}: is not of the form option=value.")
     field = fields.get(name.replace("-", "_"))
     if field is None:
-        close = difflib.get_close_matches(name, fields, n=1)
-        cure = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(fields)}."
+        close = nearest(name, fields)
+        cure = f"Did you mean {close!r}?" if close else f"There are: {', '.join(fields)}."
         raise click.UsageError(f"-o {name}: no such option. {cure}")
     return f"{field.flags[0]}={value}"
