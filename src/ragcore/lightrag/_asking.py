@@ -95,11 +95,7 @@ def completing(
         if response_format is None and (keyword_extraction or entity_extraction):
             response_format = JSONObject()
         if messages is None:
-            images = [_image(number, image) for number, image in enumerate(image_inputs or ())]
-            asked = (
-                *_turns("history_messages", history_messages or ()),
-                user(prompt, images=images),
-            )
+            asked = _conversation(prompt, history_messages or (), image_inputs or ())
         else:
             asked, system_prompt = tuple(_turns("messages", messages)), None
         arguments = {
@@ -136,6 +132,13 @@ def _refuse_foreign_words(options: Mapping[str, Any]) -> None:
             if name in options
         ]
     )
+
+
+def _conversation(
+    prompt: str, history: Iterable[Mapping[str, Any]], images: Iterable[Any]
+) -> tuple[Message, ...]:
+    shown = [_image(number, image) for number, image in enumerate(images)]
+    return (*_turns("history_messages", history), user(prompt, images=shown))
 
 
 def _turns(name: str, given: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
